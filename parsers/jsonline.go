@@ -1,0 +1,193 @@
+package parsers
+
+import (
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// readJSON reads a line of rsyslog's JSON template (jsonf): an object of
+// strings. The tag is taken from "tag" or "syslogtag", because "program" is cut
+// at the first slash. Bytes that are no UTF-8 pass.
+func (r *envelopeReader) readJSON(line string) (envelope, bool) {
+	var e envelope
+	var tag, message string
+	r.scratch = r.scratch[:0]
+	ok := eachMember(line, func(key, value string) {
+		switch key {
+		case "timestamp", "@timestamp", "time", "timereported":
+			e.stamp = value
+		case "host", "hostname", "HOSTNAME":
+			e.host = value
+		case "tag", "syslogtag":
+			tag = value
+		case "procid", "pid":
+			e.pid = value
+		case "message", "msg":
+			message = value
+		case "program", "programname", "app-name":
+			if e.tag == "" {
+				e.tag = value
+			}
+		}
+	})
+	if !ok || message == "" {
+		return envelope{}, false
+	}
+	if tag != "" {
+		pid := e.pid
+		if tag, e.copied = r.unescape(tag); !e.readTag(tag) {
+			e.tag = strings.TrimRight(tag, ": ")
+		}
+		if e.pid == "" {
+			e.pid = pid
+		}
+		if e.copied { // rare: a tag with escapes would not outlive the scratch space
+			e.tag, e.pid = strings.Clone(e.tag), strings.Clone(e.pid)
+		}
+	}
+	e.message, e.copied = r.unescape(message)
+	e.message = strings.TrimPrefix(e.message, " ")
+	return e, e.tag != ""
+}
+
+// eachMember calls f with the name and the still escaped value of each string
+// member of the JSON object that line is; other members are skipped. It returns
+// false where line is no JSON object on one level or is cut.
+func eachMember(line string, f func(key, value string)) bool {
+	s := strings.TrimLeft(line, " \t")
+	if !strings.HasPrefix(s, "{") {
+		return false
+	}
+	s = skipSpace(s[1:])
+	for {
+		if strings.HasPrefix(s, "}") {
+			return true
+		}
+		key, rest, ok := cutString(s)
+		if !ok {
+			return false
+		}
+		s = skipSpace(rest)
+		if !strings.HasPrefix(s, ":") {
+			return false
+		}
+		s = skipSpace(s[1:])
+		if strings.HasPrefix(s, `"`) {
+			value, rest, ok := cutString(s)
+			if !ok {
+				return false
+			}
+			f(key, value)
+			s = rest
+		} else {
+			n := strings.IndexAny(s, ",}{[\"")
+			if n < 1 || s[n] != ',' && s[n] != '}' {
+				return false
+			}
+			f(key, strings.TrimRight(s[:n], " \t"))
+			s = s[n:]
+		}
+		s = skipSpace(s)
+		if strings.HasPrefix(s, ",") {
+			s = skipSpace(s[1:])
+		}
+	}
+}
+
+func skipSpace(s string) string { return strings.TrimLeft(s, " \t\r") }
+
+// cutString cuts a JSON string off the head of s and returns it without quotes,
+// its escapes in place.
+func cutString(s string) (value, rest string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		return "", s, false
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return s[1:i], s[i+1:], true
+		}
+	}
+	return "", s, false
+}
+
+// unescape undoes JSON escapes. Text without any is returned as it is; other
+// text is put into the scratch space.
+func (r *envelopeReader) unescape(s string) (text string, copied bool) {
+	if strings.IndexByte(s, '\\') < 0 {
+		return s, false
+	}
+	start := len(r.scratch)
+	r.scratch = appendUnescaped(r.scratch, s)
+	return view(r.scratch[start:]), true
+}
+
+// appendUnescaped appends s with its JSON escapes undone.
+func appendUnescaped(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b = append(b, s[i])
+			continue
+		}
+		i++
+		switch s[i] {
+		case 'n':
+			b = append(b, '\n')
+		case 'r':
+			b = append(b, '\r')
+		case 't':
+			b = append(b, '\t')
+		case 'b':
+			b = append(b, '\b')
+		case 'f':
+			b = append(b, '\f')
+		case 'u':
+			r, n := unescapeRune(s[i-1:])
+			b = utf8.AppendRune(b, r)
+			i += n - 2
+		default:
+			b = append(b, s[i])
+		}
+	}
+	return b
+}
+
+// unescapeRune reads \uXXXX, or a surrogate pair of them, at the head of s and
+// returns the length read; what is damaged reads as U+FFFD.
+func unescapeRune(s string) (rune, int) {
+	high, ok := hex4(s)
+	if !ok {
+		return utf8.RuneError, 2
+	}
+	if !utf16.IsSurrogate(high) {
+		return high, 6
+	}
+	if low, ok := hex4(s[6:]); ok {
+		if r := utf16.DecodeRune(high, low); r != utf8.RuneError {
+			return r, 12
+		}
+	}
+	return utf8.RuneError, 6
+}
+
+func hex4(s string) (rune, bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	var r rune
+	for _, c := range []byte(s[2:6]) {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}

@@ -1,0 +1,205 @@
+package parsers
+
+import (
+	"strings"
+	"unsafe"
+)
+
+// envelope is a log line split at the head that syslog put before the message.
+// Its strings are parts of the line or of the reader's scratch space.
+type envelope struct {
+	stamp   string // time as written, see stamps.time
+	host    string
+	tag     string // program as logged, without pid: postfix/smtp, exim, haraka
+	pid     string
+	message string
+	copied  bool // message is in the scratch space, not part of the line
+}
+
+// envelopeReader takes syslog envelopes off lines: RFC 3164 as rsyslog and
+// postlogd write it to files, the same with an RFC 3339 stamp, RFC 5424, and
+// rsyslog's JSON template. A priority in front ("<22>") is skipped.
+type envelopeReader struct{ scratch []byte }
+
+// view returns b as a string without copying it. The string must not outlive
+// the call that b was given to.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// read splits line. The result is valid until the next read, or longer if line
+// outlives it and copied is false.
+func (r *envelopeReader) read(line string) (envelope, bool) {
+	if isStamp3164(line) {
+		return readHostTag(line[:15], line[16:])
+	}
+	if len(line) == 0 {
+		return envelope{}, false
+	}
+	switch c := line[0]; {
+	case c == '<':
+		end := strings.IndexByte(line, '>')
+		if end < 2 || end > 4 || !allDigits(line[1:end]) {
+			return envelope{}, false
+		}
+		if rest, ok := strings.CutPrefix(line[end+1:], "1 "); ok {
+			return read5424(rest)
+		}
+		if rest := line[end+1:]; rest != "" && rest[0] != '<' && rest[0] != '{' {
+			return r.read(rest)
+		}
+	case c == '{':
+		return r.readJSON(line)
+	case c >= '0' && c <= '9':
+		if n := stamp3339Len(line); n > 0 && n < len(line) && line[n] == ' ' && line[10] == 'T' {
+			return readHostTag(line[:n], line[n+1:])
+		}
+	}
+	return envelope{}, false
+}
+
+// retain reads line again from a copy of its own and returns that copy too:
+// all strings of the result stay valid.
+func (r *envelopeReader) retain(line []byte) (raw string, e envelope) {
+	raw = string(line)
+	e, _ = r.read(raw)
+	if e.copied {
+		e.message, e.copied = strings.Clone(e.message), false
+	}
+	return raw, e
+}
+
+// isStamp3164 reports whether s starts with "Mmm dd hh:mm:ss ".
+func isStamp3164(s string) bool {
+	return len(s) > 16 && s[3] == ' ' && s[6] == ' ' && s[9] == ':' && s[12] == ':' && s[15] == ' ' &&
+		s[0] >= 'A' && s[0] <= 'S'
+}
+
+// stamp3339Len returns the length of the stamp "2026-11-23T18:43:06[.frac][zone]"
+// (or with a space for the T) at the head of s, 0 if there is none.
+func stamp3339Len(s string) int {
+	if len(s) < 19 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return 0
+	}
+	for _, i := range [...]int{0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18} {
+		if !isDigit(s[i]) {
+			return 0
+		}
+	}
+	i := 19
+	if i < len(s) && (s[i] == '.' || s[i] == ',') {
+		for i++; i < len(s) && isDigit(s[i]); i++ {
+		}
+	}
+	if i < len(s) && s[i] == 'Z' {
+		return i + 1
+	}
+	if n := zoneLen(s[i:]); n > 0 {
+		return i + n
+	}
+	return i
+}
+
+// zoneLen returns the length of "+hh:mm" or "+hhmm" at the head of s, or 0.
+func zoneLen(s string) int {
+	if len(s) < 5 || s[0] != '+' && s[0] != '-' || !isDigit(s[1]) || !isDigit(s[2]) {
+		return 0
+	}
+	if s[3] == ':' && len(s) >= 6 && isDigit(s[4]) && isDigit(s[5]) {
+		return 6
+	}
+	if isDigit(s[3]) && isDigit(s[4]) {
+		return 5
+	}
+	return 0
+}
+
+// readHostTag reads "host tag[pid]: message".
+func readHostTag(stamp, s string) (envelope, bool) {
+	e := envelope{stamp: stamp}
+	i := strings.IndexByte(s, ' ')
+	if i < 0 {
+		return e, false
+	}
+	e.host = s[:i]
+	return e, e.readTag(s[i+1:]) && e.tag != ""
+}
+
+// readTag reads "tag[pid]: message" or "tag: message".
+func (e *envelope) readTag(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '[':
+			e.tag = s[:i]
+			end := strings.IndexByte(s[i:], ']')
+			if end < 0 || i+end+1 >= len(s) || s[i+end+1] != ':' {
+				return false
+			}
+			e.pid = s[i+1 : i+end]
+			e.message = strings.TrimPrefix(s[i+end+2:], " ")
+			return true
+		case ':':
+			e.tag, e.message = s[:i], strings.TrimPrefix(s[i+1:], " ")
+			return true
+		case ' ':
+			return false
+		}
+	}
+	return false
+}
+
+// read5424 reads what follows "<PRI>1 " in RFC 5424 section 6: stamp, host,
+// app-name, procid, msgid, structured data and message; "-" is absent.
+func read5424(s string) (envelope, bool) {
+	var f [5]string
+	for i := range f {
+		var ok bool
+		if f[i], s, ok = strings.Cut(s, " "); !ok {
+			return envelope{}, false
+		}
+		if f[i] == "-" {
+			f[i] = ""
+		}
+	}
+	n := structuredDataLen(s)
+	if n == 0 {
+		return envelope{}, false
+	}
+	message := strings.TrimPrefix(strings.TrimLeft(s[n:], " "), "\ufeff")
+	return envelope{stamp: f[0], host: f[1], tag: f[2], pid: f[3], message: message}, f[2] != ""
+}
+
+// structuredDataLen returns the length of "-" or of "[id k="v"]..." at the head
+// of s, 0 if neither is there.
+func structuredDataLen(s string) int {
+	if strings.HasPrefix(s, "-") {
+		return 1
+	}
+	i := 0
+	for i < len(s) && s[i] == '[' {
+		quoted := false
+		for i++; ; i++ {
+			if i >= len(s) {
+				return 0
+			}
+			if s[i] == '\\' && quoted {
+				i++
+			} else if s[i] == '"' {
+				quoted = !quoted
+			} else if s[i] == ']' && !quoted {
+				i++
+				break
+			}
+		}
+	}
+	return i
+}
+
+func allDigits(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isDigit(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
