@@ -1,0 +1,120 @@
+package event
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+func full() *Event {
+	return &Event{
+		Delivery: Delivery{
+			Time: time.Date(2026, 11, 23, 19, 26, 51, 123456000, time.FixedZone("", 3600)),
+			MTA:  Postfix, Host: "mta-out", Instance: "postfix-out", Program: "smtp",
+			QueueID: "4E5845325CB", MessageID: "m@sender.example", SenderKnown: true,
+			Recipient: "Ann@Example.COM", OriginalRecipient: "ann", RecipientSource: RecipientFromLog,
+			Relay:  Relay{Host: "mx.example.com", IP: "198.51.100.1", Port: 25},
+			Status: Bounced, NotAttempted: true, Phase: PhaseRcpt,
+			SMTPCode: 550, EnhancedCode: "5.1.1", DSN: "5.1.1", Diagnostic: "550 5.1.1 User \"unknown\"\x1b[31m\u009b\xff",
+			Delay: KnownSeconds(0), Attempt: 2,
+			Origin: &Origin{Path: "/var/log/mail.log"}, Offset: 4711, Raw: "raw",
+		},
+		Verdict: Verdict{Category: CategoryHard, BounceType: Hard, Reason: "user-unknown", Action: Suppress,
+			Rule: "user-unknown", Compat: 10},
+		Observed:        time.Date(2026, 11, 23, 18, 26, 52, 0, time.UTC),
+		RecipientDomain: "example.com", Provider: "other", RulesVersion: "abc",
+	}
+}
+
+func TestAppendJSONKeepsTheOrderOfTheSchema(t *testing.T) {
+	e := full()
+	e.ID, _ = NewID(&e.Delivery, nil)
+	want := `{"schema_version":1,"id":"` + e.ID.String() + `","time":"2026-11-23T18:26:51.123456Z","observed_time":"2026-11-23T18:26:52Z",` +
+		`"mta":"postfix","host":"mta-out","instance":"postfix-out","program":"smtp","queue_id":"4E5845325CB","message_id":"m@sender.example",` +
+		`"sender":"","recipient":"Ann@Example.COM","original_recipient":"ann","recipient_source":"log","recipient_domain":"example.com","provider":"other",` +
+		`"relay":{"host":"mx.example.com","ip":"198.51.100.1","port":25},"status":"bounced","attempted":false,"phase":"rcpt",` +
+		`"smtp_code":550,"enhanced_code":"5.1.1","dsn":"5.1.1","diagnostic":"550 5.1.1 User \"unknown\"\u001b[31m\u009b` + "\ufffd" + `",` +
+		`"delay_seconds":0,"attempt":2,"category":"hard","bounce_type":"hard","reason":"user-unknown","action":"suppress","resend":false,` +
+		`"rule":"user-unknown","rules_version":"abc","compat":10,"source":{"file":"/var/log/mail.log","offset":4711}}`
+	if got := string(AppendJSON(nil, e)); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestAppendJSONLeavesOutWhatIsUnknown(t *testing.T) {
+	e := &Event{Delivery: Delivery{MTA: Haraka, Status: Delivered, Relay: Relay{Port: 25}}, Observed: time.Unix(0, 0)}
+	var got map[string]any
+	if err := json.Unmarshal(AppendJSON(nil, e), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["time_source"] != "observed" || got["time"] != got["observed_time"] {
+		t.Errorf("a log without times: %v", got)
+	}
+	for _, key := range []string{"sender", "recipient", "relay", "smtp_code", "delay_seconds", "attempt", "attempted", "source", "phase"} {
+		if v, ok := got[key]; ok {
+			t.Errorf("%s is %v, want it absent", key, v)
+		}
+	}
+}
+
+func TestNewIDDependsOnEachOfItsParts(t *testing.T) {
+	base := full().Delivery
+	seen := map[ID]string{}
+	add := func(what string, change func(*Delivery)) {
+		d := base
+		origin := *base.Origin
+		d.Origin = &origin
+		change(&d)
+		id, _ := NewID(&d, nil)
+		if other, dup := seen[id]; dup {
+			t.Errorf("%s gives the id of %s", what, other)
+		}
+		seen[id] = what
+	}
+	add("the delivery", func(*Delivery) {})
+	add("another first line", func(d *Delivery) { d.Origin.Head[0]++ })
+	add("another offset", func(d *Delivery) { d.Offset++ })
+	add("another line", func(d *Delivery) { d.Raw += "x" })
+	add("another status", func(d *Delivery) { d.Status = Deferred })
+	add("another recipient", func(d *Delivery) { d.Recipient += "x" })
+	id, _ := NewID(&base, nil)
+	renamed := base
+	renamed.Origin = &Origin{Path: "/var/log/mail.log.1"}
+	if again, _ := NewID(&renamed, nil); again != id || len(id.String()) != 32 {
+		t.Errorf("a renamed file changes the id from %s to %s", id, again)
+	}
+}
+
+func FuzzAppendJSON(f *testing.F) {
+	f.Add("a\"b\\\x00\xff\u2028", "x")
+	f.Fuzz(func(t *testing.T, diagnostic, recipient string) {
+		e := full()
+		e.Diagnostic, e.Recipient = diagnostic, recipient
+		b := AppendJSON(nil, e)
+		var got struct{ Diagnostic, Recipient string }
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%v: %q", err, b)
+		}
+		if want := strings.ToValidUTF8(diagnostic, "\ufffd"); utf8.ValidString(diagnostic) && got.Diagnostic != want {
+			t.Errorf("diagnostic %q, want %q", got.Diagnostic, want)
+		}
+		for _, c := range b {
+			if c < 0x20 || c == 0x7f {
+				t.Errorf("control character %#x in %q", c, b)
+			}
+		}
+	})
+}
+
+func BenchmarkAppendJSON(b *testing.B) {
+	e := full()
+	var buf, scratch []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		e.ID, scratch = NewID(&e.Delivery, scratch)
+		buf = AppendJSON(buf[:0], e)
+	}
+	b.SetBytes(int64(len(buf)))
+}
