@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// ID identifies an event: 32 lower-case hex digits. The same log line always
-// gives the same ids, whether read live, after a crash, from a renamed, copied
-// or compressed file.
-type ID [32]byte
+// ID identifies an event, published as 32 lower-case hex digits. The same log
+// line always gives the same ids, whether read live, after a crash, from a
+// renamed, copied or compressed file.
+type ID [16]byte
 
 // String returns the 32 hex digits.
-func (id ID) String() string { return string(id[:]) }
+func (id ID) String() string { return hex.EncodeToString(id[:]) }
 
 // NewID computes the id of d: SHA-256 over the hash of its file's first line,
 // the line's offset (8 bytes, big endian), the raw line, the status and the
@@ -32,9 +32,7 @@ func NewID(d *Delivery, scratch []byte) (ID, []byte) {
 	b = append(b, d.Recipient...)
 	b = append(b, 0)
 	sum := sha256.Sum256(b)
-	var id ID
-	hex.Encode(id[:], sum[:16])
-	return id, b
+	return ID(sum[:16]), b
 }
 
 // Domain returns the lower-cased part of addr after the last "@", "" if there

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -15,7 +16,7 @@ const SchemaVersion = 1
 // terminal.
 func AppendJSON(b []byte, e *Event) []byte {
 	b = append(b, `{"schema_version":1,"id":"`...)
-	b = append(b, e.ID[:]...)
+	b = hex.AppendEncode(b, e.ID[:])
 	b = append(b, `","time":"`...)
 	if e.Time.IsZero() {
 		b = appendTime(b, e.Observed)
