@@ -1,0 +1,175 @@
+package config
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// exactlyOne checks that a mapping has one of two keys.
+func exactlyOne(a, b, example string) reader {
+	return func(d *decoder, v value) {
+		_, hasA := v.find(a)
+		second, hasB := v.find(b)
+		switch {
+		case d.broken[v.node] || v.node.Kind != yaml.MappingNode: // said already
+		case hasA && hasB:
+			d.fail(second, "excludes %s; make them two items", a)
+		case !hasA && !hasB:
+			d.fail(v, "%s or %s is missing; write it as %s", a, b, example)
+		}
+	}
+}
+
+// checkWebhookTLS refuses TLS settings that would silently not be used.
+func checkWebhookTLS(w *Webhook) reader {
+	return func(d *decoder, v value) {
+		if w.TLS != nil && strings.HasPrefix(strings.ToLower(w.URL), "http:") {
+			d.fail(v.at("tls"), "needs a URL that starts with https; change the url or leave tls out")
+		}
+	}
+}
+
+// checkSources reports sources that would read the same log twice.
+func (d *decoder) checkSources(root value, c *Config) {
+	list := root.at("sources")
+	read := make([][]logFile, len(c.Sources))
+	for i, s := range c.Sources {
+		read[i] = d.logFiles(s.Path)
+	}
+	for i := range c.Sources {
+		v := list.item(i)
+		for j := range i {
+			other := list.item(j)
+			if path, ok := sameLog(read[j], read[i], c.Sources[j].Path, c.Sources[i].Path); ok {
+				d.fail(v.at("path"), "reads %s, as %s of line %d does; keep one",
+					quote(path), other.path, other.at("path").pos.Line)
+				break
+			}
+			if name, ok := sameUnit(c.Sources[j].Journald, c.Sources[i].Journald); ok {
+				d.fail(v.at("journald"), "reads the unit %s, as %s of line %d does; keep one",
+					quote(name), other.path, other.at("journald").pos.Line)
+				break
+			}
+		}
+	}
+}
+
+// logFile is a file that a source reads now. Info is nil where it does not exist.
+type logFile struct {
+	path string
+	info fs.FileInfo
+}
+
+func (d *decoder) logFiles(path string) []logFile {
+	if path == "" {
+		return nil
+	}
+	var files []logFile
+	for _, found := range d.glob(path) {
+		info, err := d.stat(found)
+		if err != nil {
+			info = nil
+		}
+		files = append(files, logFile{found, info})
+	}
+	return files
+}
+
+// sameLog gives a file that two sources both read, by name or by what is there.
+func sameLog(a, b []logFile, pathA, pathB string) (string, bool) {
+	switch {
+	case pathA == "" || pathB == "":
+		return "", false
+	case pathA == pathB || matches(pathA, pathB):
+		return pathB, true
+	case matches(pathB, pathA):
+		return pathA, true
+	}
+	for _, fileA := range a {
+		for _, fileB := range b {
+			if sameFile(fileA, fileB) {
+				return fileB.path, true
+			}
+		}
+	}
+	return "", false
+}
+
+func sameFile(a, b logFile) bool {
+	return a.path == b.path || a.info != nil && b.info != nil && os.SameFile(a.info, b.info)
+}
+
+// matches says whether glob takes in path, which may not exist yet.
+func matches(glob, path string) bool {
+	if !isGlob(glob) || isGlob(path) {
+		return false
+	}
+	ok, err := filepath.Match(glob, path)
+	return ok && err == nil
+}
+
+func sameUnit(a, b *Journal) (string, bool) {
+	if a == nil || b == nil {
+		return "", false
+	}
+	for _, unitA := range a.Units {
+		for _, unitB := range b.Units {
+			if unitA == "" || unitB == "" {
+				continue
+			}
+			if unitA == unitB || matches(unitA, unitB) {
+				return unitB, true
+			}
+			if matches(unitB, unitA) {
+				return unitA, true
+			}
+		}
+	}
+	return "", false
+}
+
+// checkOutputs reports two writers of one file, and sources that would read
+// what is written.
+func (d *decoder) checkOutputs(root value, c *Config) {
+	type writer struct {
+		name string
+		path string
+	}
+	writers := []writer{{"dead_letters", c.DeadLetters.Path}}
+	stdout := ""
+	for _, s := range c.Sinks {
+		v := root.at("sinks").at(s.Name)
+		switch {
+		case s.Kind == "stdout" && stdout != "":
+			d.fail(v, "writes to the standard output, as %s does; keep one", stdout)
+		case s.Kind == "stdout":
+			stdout = v.path
+		case s.File == nil || s.File.Path == "":
+		default:
+			for _, w := range writers {
+				if len(d.shared(w.path, s.File.Path)) > 0 {
+					d.fail(v.at("path"), "is the file of %s too; give each its own", w.name)
+					break
+				}
+			}
+			writers = append(writers, writer{v.path, s.File.Path})
+		}
+	}
+	for i, s := range c.Sources {
+		for _, w := range writers {
+			if len(d.shared(s.Path, w.path)) > 0 {
+				d.fail(root.at("sources").item(i).at("path"), "reads what %s writes; keep them apart", w.name)
+			}
+		}
+	}
+}
+
+// shared gives the file that path or glob a has in common with path b, if any.
+func (d *decoder) shared(a, b string) string {
+	path, _ := sameLog(d.logFiles(a), d.logFiles(b), a, b)
+	return path
+}
