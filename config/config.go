@@ -2,11 +2,15 @@ package config
 
 import "time"
 
+// DefaultListenAddress is where metrics and health are served unless the
+// configuration says otherwise.
+const DefaultListenAddress = "127.0.0.1:10525"
+
 // Config is a valid mtatap.yaml with its defaults filled in.
 type Config struct {
 	Sources      []Source
 	Rules        string // path of the rules file; "" is the built-in set
-	StateDir     string
+	StateDir     string // "" keeps no state: only ForFiles gives that
 	Batch        Batch
 	MaxLineBytes int
 	RotateWait   time.Duration
@@ -45,7 +49,7 @@ type Batch struct {
 
 // DeadLetters says where permanently refused events go.
 type DeadLetters struct {
-	Path     string
+	Path     string // "" for none
 	MaxBytes int64
 }
 

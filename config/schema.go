@@ -20,7 +20,7 @@ func settings(c *Config) reader {
 		DeadLetters:  DeadLetters{MaxBytes: 100 << 20},
 		ReadyMaxLag:  5 * time.Minute,
 		Privacy:      Privacy{Addresses: "plain"},
-		Web:          Web{ListenAddress: "127.0.0.1:10525"},
+		Web:          Web{ListenAddress: DefaultListenAddress},
 		Log:          Log{Level: "info", Format: "logfmt"},
 	}
 	const aSource = "[{path: /var/log/mail.log}]"
