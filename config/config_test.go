@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -242,6 +243,19 @@ func TestLoadRefusesAFileOverOneMebibyte(t *testing.T) {
 	_, err := Load(path, nil)
 	if want := path + ": is over 1 MiB"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestLongListsAreRefusedBeforeTheyAreCompared(t *testing.T) {
+	text := "sources:\n" + strings.Repeat("  - path: /var/log/mail.log\n", 1001) + "sinks:\n"
+	for i := range 101 {
+		text += fmt.Sprintf("  sink%d: {kind: stdout}\n", i)
+	}
+	_, err := parse("mtatap.yaml", []byte(text), nil, testDisk(t))
+	const want = "mtatap.yaml:1: sources: has 1001 items; at most 1000 are allowed\n" +
+		"mtatap.yaml:1003: sinks: has 101 sinks; at most 100 are allowed"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want\n%s", err, want)
 	}
 }
 

@@ -36,15 +36,15 @@ func checkWebhookTLS(w *Webhook) reader {
 // checkSources reports sources that would read the same log twice.
 func (d *decoder) checkSources(root value, c *Config) {
 	list := root.at("sources")
-	read := make([][]logFile, len(c.Sources))
+	read := make([]logs, len(c.Sources))
 	for i, s := range c.Sources {
-		read[i] = d.logFiles(s.Path)
+		read[i] = d.logs(s.Path)
 	}
 	for i := range c.Sources {
 		v := list.item(i)
 		for j := range i {
 			other := list.item(j)
-			if path, ok := sameLog(read[j], read[i], c.Sources[j].Path, c.Sources[i].Path); ok {
+			if path, ok := sameLog(read[j], read[i]); ok {
 				d.fail(v.at("path"), "reads %s, as %s of line %d does; keep one",
 					quote(path), other.path, other.at("path").pos.Line)
 				break
@@ -58,39 +58,44 @@ func (d *decoder) checkSources(root value, c *Config) {
 	}
 }
 
-// logFile is a file that a source reads now. Info is nil where it does not exist.
-type logFile struct {
-	path string
-	info fs.FileInfo
+// logs is what a path or glob names: its files now, if they exist or not.
+type logs struct {
+	path  string
+	files []logFile
 }
 
-func (d *decoder) logFiles(path string) []logFile {
+type logFile struct {
+	path string
+	info fs.FileInfo // nil where it does not exist
+}
+
+func (d *decoder) logs(path string) logs {
+	l := logs{path: path}
 	if path == "" {
-		return nil
+		return l
 	}
-	var files []logFile
 	for _, found := range d.glob(path) {
 		info, err := d.stat(found)
 		if err != nil {
 			info = nil
 		}
-		files = append(files, logFile{found, info})
+		l.files = append(l.files, logFile{found, info})
 	}
-	return files
+	return l
 }
 
-// sameLog gives a file that two sources both read, by name or by what is there.
-func sameLog(a, b []logFile, pathA, pathB string) (string, bool) {
+// sameLog gives a file that is in both, by name or by what is there.
+func sameLog(a, b logs) (string, bool) {
 	switch {
-	case pathA == "" || pathB == "":
+	case a.path == "" || b.path == "":
 		return "", false
-	case pathA == pathB || matches(pathA, pathB):
-		return pathB, true
-	case matches(pathB, pathA):
-		return pathA, true
+	case a.path == b.path || matches(a.path, b.path):
+		return b.path, true
+	case matches(b.path, a.path):
+		return a.path, true
 	}
-	for _, fileA := range a {
-		for _, fileB := range b {
+	for _, fileA := range a.files {
+		for _, fileB := range b.files {
 			if sameFile(fileA, fileB) {
 				return fileB.path, true
 			}
@@ -137,9 +142,9 @@ func sameUnit(a, b *Journal) (string, bool) {
 func (d *decoder) checkOutputs(root value, c *Config) {
 	type writer struct {
 		name string
-		path string
+		logs logs
 	}
-	writers := []writer{{"dead_letters", c.DeadLetters.Path}}
+	writers := []writer{{"dead_letters", d.logs(c.DeadLetters.Path)}}
 	stdout := ""
 	for _, s := range c.Sinks {
 		v := root.at("sinks").at(s.Name)
@@ -148,28 +153,23 @@ func (d *decoder) checkOutputs(root value, c *Config) {
 			d.fail(v, "writes to the standard output, as %s does; keep one", stdout)
 		case s.Kind == "stdout":
 			stdout = v.path
-		case s.File == nil || s.File.Path == "":
-		default:
+		case s.File != nil:
+			own := d.logs(s.File.Path)
 			for _, w := range writers {
-				if len(d.shared(w.path, s.File.Path)) > 0 {
+				if _, ok := sameLog(w.logs, own); ok {
 					d.fail(v.at("path"), "is the file of %s too; give each its own", w.name)
 					break
 				}
 			}
-			writers = append(writers, writer{v.path, s.File.Path})
+			writers = append(writers, writer{v.path, own})
 		}
 	}
 	for i, s := range c.Sources {
+		read := d.logs(s.Path)
 		for _, w := range writers {
-			if len(d.shared(s.Path, w.path)) > 0 {
+			if _, ok := sameLog(read, w.logs); ok {
 				d.fail(root.at("sources").item(i).at("path"), "reads what %s writes; keep them apart", w.name)
 			}
 		}
 	}
-}
-
-// shared gives the file that path or glob a has in common with path b, if any.
-func (d *decoder) shared(a, b string) string {
-	path, _ := sameLog(d.logFiles(a), d.logFiles(b), a, b)
-	return path
 }

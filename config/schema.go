@@ -113,6 +113,9 @@ func logging(l *Log) reader {
 	)
 }
 
+// maxSinks bounds the sinks, each of which is compared with each source.
+const maxSinks = 100
+
 var sinkName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,39}$`)
 
 // sinks reads a mapping whose keys are the users' own names.
@@ -121,10 +124,15 @@ func sinks(out *[]Sink) reader {
 		if !d.isMapping(v) {
 			return
 		}
-		if len(v.node.Content) == 0 {
+		entries := v.entries()
+		switch {
+		case len(entries) == 0:
 			d.fail(v, "is empty; write it as {stdout: {}}")
+		case len(entries) > maxSinks:
+			d.fail(v, "has %d sinks; at most %d are allowed", len(entries), maxSinks)
+			return
 		}
-		for _, entry := range v.entries() {
+		for _, entry := range entries {
 			if d.broken[entry.node] {
 				continue
 			}
