@@ -1,0 +1,150 @@
+package rules
+
+import (
+	"slices"
+
+	"mtatap/event"
+)
+
+// opinion is a row of a code table and the verdict it gives.
+type opinion struct {
+	row     codeEntry
+	key     string // "enhanced:4.1.1" or "reply:550"
+	outcome outcome
+}
+
+func (s *Set) opinion(row codeEntry, key string) *opinion {
+	c, _ := s.category(row.category.text)
+	return &opinion{row, key, s.outcome(c, row.reason, c.resend, key)}
+}
+
+// outcome returns the three forms of a verdict of category c.
+func (s *Set) outcome(c category, reason string, resend bool, id string) outcome {
+	v := verdictOf(c, reason, resend, id)
+	o := outcome{watch: v, final: v, temporary: v}
+	if v.Action == event.Suppress {
+		o.watch.Action = event.Watch
+	}
+	if c.kind == event.Hard {
+		t, _ := s.category(string(event.CategoryTransient))
+		o.temporary = verdictOf(t, reason, false, id)
+	}
+	return o
+}
+
+func verdictOf(c category, reason string, resend bool, id string) event.Verdict {
+	return event.Verdict{
+		Category: c.name, BounceType: c.kind, Reason: reason,
+		Action: c.action, Resend: resend, Rule: id, Compat: c.compat,
+	}
+}
+
+// compile builds what verdicts are made with from the joined rules.
+func (s *Set) compile() {
+	c, _ := s.category(string(event.CategoryDelivered))
+	s.delivered = verdictOf(c, "", false, "default")
+	c, _ = s.category(string(event.CategoryTransient))
+	s.transient = verdictOf(c, "", false, "default")
+	c, _ = s.category(string(event.CategoryGeneral))
+	s.general = verdictOf(c, "", false, "default")
+
+	s.hot = make([]hotRule, len(s.rules))
+	s.always = make([]uint64, (len(s.rules)+63)/64)
+	p := &patterns{numbers: map[string]int{}}
+	for i, u := range s.rules {
+		s.hot[i] = s.compileRule(i, u, p)
+	}
+	s.automaton, s.targets = newAutomaton(p.all), p.targets
+	rules, regexps := len(s.rules), s.expression
+	s.scratch.New = func() any { return newScratch(rules, regexps) }
+}
+
+// patterns collects the different patterns of all rules and whom they concern.
+type patterns struct {
+	numbers map[string]int
+	all     [][]byte
+	targets [][]target
+}
+
+func (p *patterns) add(text string, t target) {
+	n, ok := p.numbers[text]
+	if !ok {
+		n = len(p.all)
+		p.numbers[text] = n
+		p.all = append(p.all, []byte(text))
+		p.targets = append(p.targets, nil)
+	}
+	if !slices.Contains(p.targets[n], t) {
+		p.targets[n] = append(p.targets[n], t)
+	}
+}
+
+func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
+	h := hotRule{
+		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
+		text: len(u.literals)+len(u.regexps) > 0,
+	}
+	for _, g := range u.providers {
+		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
+	}
+	for _, l := range u.literals {
+		p.add(l, target{int32(i), -1})
+	}
+	always := !h.text
+	for _, e := range u.regexps {
+		h.regexps = append(h.regexps, hotRegexp{s.expression, e.required == nil, e.compiled})
+		for _, l := range e.required {
+			p.add(l, target{int32(i), int32(s.expression)})
+		}
+		always = always || e.required == nil
+		s.expression++
+	}
+	if always {
+		s.always[i/64] |= 1 << (i % 64)
+	}
+	c, _ := s.category(u.category.text)
+	resend := c.resend
+	if u.resend != nil {
+		resend = *u.resend
+	}
+	h.outcome = s.outcome(c, u.reason, resend, u.id)
+	return h
+}
+
+// runExamples checks that the set decides each example of the given rules by
+// that rule, and no counterexample.
+func (r *reader) runExamples(s *Set, rules []*rule) {
+	for _, u := range rules {
+		for _, e := range u.examples {
+			if got := s.deciding(u, e); got != u.id {
+				r.fail(e.line, "rule %s: example %q is decided by %s: mend the patterns, or move the rule before it", u.id, e.text, got)
+			}
+		}
+		for _, e := range u.counterexamples {
+			if s.deciding(u, e) == u.id {
+				r.fail(e.line, "rule %s: counterexample %q is decided by this rule: narrow its patterns", u.id, e.text)
+			}
+		}
+	}
+}
+
+// deciding returns the id of the rule that decides an example of u, which is
+// taken to fulfil the conditions of u that its text can't show.
+func (s *Set) deciding(u *rule, e example) string {
+	in := ParseText(e.text)
+	in.Provider, in.Status, in.Phase = e.provider, e.status, e.phase
+	if in.Provider == "" && len(u.providers) > 0 {
+		in.Provider = u.providers[0].text
+	}
+	for st := event.StatusUnknown; in.Status == event.StatusUnknown && st <= event.Rejected; st++ {
+		if u.statuses>>st&1 == 1 {
+			in.Status = st
+		}
+	}
+	for ph := event.PhaseUnknown; in.Phase == event.PhaseUnknown && ph <= event.PhaseQueue; ph++ {
+		if u.phases>>ph&1 == 1 {
+			in.Phase = ph
+		}
+	}
+	return s.Classify(&in).Rule
+}

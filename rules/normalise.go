@@ -1,0 +1,84 @@
+package rules
+
+import (
+	"unicode"
+	"unicode/utf8"
+)
+
+// maxText is how much of a reply is looked at, in bytes. No server needs more
+// to say why it refuses; one that sends more wants to keep us busy.
+const maxText = 16 << 10
+
+// asciiFold maps an ASCII byte to its lower case, white space and control
+// characters to a space, and everything else to 0.
+var asciiFold = func() (t [256]byte) {
+	for c := range 0x80 {
+		switch {
+		case c <= ' ' || c == 0x7f:
+			t[c] = ' '
+		case c >= 'A' && c <= 'Z':
+			t[c] = byte(c) + 'a' - 'A'
+		default:
+			t[c] = byte(c)
+		}
+	}
+	return t
+}()
+
+// normalise appends to dst the form of text that patterns are compared with:
+// case folded, each run of white space and control characters one space, none
+// at the ends, a typographic apostrophe plain, bytes that are not UTF-8 a "?".
+func normalise(dst []byte, text string) []byte {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	start := len(dst)
+	space := true // as if after a space: none at the start
+	for i := 0; i < len(text); {
+		c := asciiFold[text[i]]
+		if c == 0 {
+			r, n := utf8.DecodeRuneInString(text[i:])
+			i += n
+			if unicode.IsSpace(r) || r == '\u200b' {
+				c = ' '
+			} else {
+				dst, space = appendFolded(dst, r, n), false
+				continue
+			}
+		} else {
+			i++
+		}
+		if c != ' ' {
+			dst, space = append(dst, c), false
+		} else if !space {
+			dst, space = append(dst, ' '), true
+		}
+	}
+	if space && len(dst) > start {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
+}
+
+func appendFolded(dst []byte, r rune, size int) []byte {
+	switch {
+	case r == utf8.RuneError && size == 1:
+		return append(dst, '?')
+	case r == '\u2019' || r == '\u2018':
+		return append(dst, '\'')
+	}
+	return utf8.AppendRune(dst, foldRune(r))
+}
+
+// foldRune returns the one rune that stands for all that are equal to r under
+// Unicode simple folding: the lower case of the smallest.
+func foldRune(r rune) rune {
+	least := r
+	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+		least = min(least, f)
+	}
+	if least == r && unicode.SimpleFold(r) == r {
+		return r
+	}
+	return unicode.ToLower(least)
+}

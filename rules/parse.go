@@ -1,0 +1,259 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"mtatap/event"
+)
+
+// Load reads the rules file at path; see Parse.
+func Load(path string, base *Set) (*Set, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("load rules: %w", err)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("load rules: %s has %d bytes: at most %d", path, info.Size(), maxFile)
+	}
+	data, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		return nil, fmt.Errorf("load rules: %w", err)
+	}
+	return Parse(path, data, base)
+}
+
+// Parse compiles a rules file and runs its examples. name is used in messages.
+// base is the set that "extends: default" refers to; nil if there is none. The
+// error joins everything that is wrong, each "name:line: what and what to do".
+func Parse(name string, data []byte, base *Set) (*Set, error) {
+	r := &reader{name: name}
+	if len(data) > maxFile {
+		r.fail(1, "the file has %d bytes: at most %d", len(data), maxFile)
+		return nil, r.err()
+	}
+	root := r.root(data)
+	if root == nil {
+		return nil, r.err()
+	}
+	f := r.file(root)
+	if f.extends && base == nil {
+		r.fail(root.Line, "extends: there is no default set here: remove it")
+	}
+	if !f.extends {
+		base = nil
+	}
+	s := r.join(f, base)
+	if len(r.problems) > 0 {
+		return nil, r.err()
+	}
+	sum := sha256.New()
+	if base != nil {
+		sum.Write([]byte(base.sha256))
+	}
+	sum.Write(data)
+	s.sha256 = hex.EncodeToString(sum.Sum(nil))
+	s.compile()
+	r.runExamples(s, f.rules)
+	if len(r.problems) > 0 {
+		return nil, r.err()
+	}
+	return s, nil
+}
+
+// join puts what f says on top of base and checks all references.
+func (r *reader) join(f *file, base *Set) *Set {
+	if base == nil {
+		base = &Set{}
+	}
+	s := &Set{version: f.version}
+	s.categories = overlay(base.categories, f.categories, func(c category) event.Category { return c.name })
+	s.providers = r.joinProviders(f, base)
+	s.conversions = slices.Clone(base.conversions)
+	for _, c := range f.conversions {
+		r.checkConversion(s, c)
+		s.conversions = overlay(s.conversions, []Conversion{c.Conversion}, func(c Conversion) event.Category { return c.From })
+	}
+	r.checkCategories(f, s)
+	s.rules = r.joinRules(f, base)
+	r.checkRules(f, s)
+	s.enhanced, s.reply = r.joinCodes(f, base, s)
+	return s
+}
+
+// overlay returns base with each item of top in place of the one with the same
+// key, or at the end.
+func overlay[T any, K comparable](base, top []T, key func(T) K) []T {
+	all := slices.Clone(base)
+	for _, t := range top {
+		if i := slices.IndexFunc(all, func(b T) bool { return key(b) == key(t) }); i >= 0 {
+			all[i] = t
+		} else {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// joinProviders adds hosts and domains to the groups of base; a host or domain
+// that moves to another group is the newer group's.
+func (r *reader) joinProviders(f *file, base *Set) providerTable {
+	t := newProviderTable(nil)
+	for _, name := range base.providers.names {
+		t.names, t.numbers[name] = append(t.names, name), len(t.names)
+	}
+	for h, name := range base.providers.byHost {
+		t.byHost[h] = name
+	}
+	for d, name := range base.providers.byDomain {
+		t.byDomain[d] = name
+	}
+	own := map[string]string{}
+	for _, g := range f.providers {
+		if _, ok := t.numbers[g.name]; !ok {
+			t.numbers[g.name] = len(t.names)
+			t.names = append(t.names, g.name)
+		}
+		for kind, list := range map[string][]string{"host ": g.hosts, "domain ": g.domains} {
+			for _, d := range list {
+				if other := own[kind+d]; other != "" {
+					r.fail(g.line, "provider %s: %s%s is already listed for %s: keep one", g.name, kind, d, other)
+				}
+				own[kind+d] = g.name
+			}
+		}
+		for _, h := range g.hosts {
+			t.byHost[h] = g.name
+		}
+		for _, d := range g.domains {
+			t.byDomain[d] = g.name
+		}
+	}
+	return t
+}
+
+func (s *Set) category(name string) (category, bool) {
+	i := slices.IndexFunc(s.categories, func(c category) bool { return string(c.name) == name })
+	if i < 0 {
+		return category{}, false
+	}
+	return s.categories[i], true
+}
+
+func (r *reader) checkCategories(f *file, s *Set) {
+	for _, need := range []event.Category{event.CategoryDelivered, event.CategoryTransient, event.CategoryGeneral} {
+		c, ok := s.category(string(need))
+		switch {
+		case !ok:
+			r.fail(1, "category %s is missing and no verdict can do without it: declare it, or write extends: default", need)
+		case need == event.CategoryDelivered && c.kind != event.None:
+			r.fail(c.line, "category %s: its type must be none", need)
+		case need != event.CategoryDelivered && c.kind != event.Soft:
+			r.fail(c.line, "category %s: its type must be soft: it is what unknown replies become", need)
+		}
+	}
+	for _, c := range f.categories {
+		if c.action == event.Suppress && c.kind != event.Hard {
+			r.fail(c.line, "category %s: only a category of type hard may suppress: choose another action", c.name)
+		}
+	}
+}
+
+// neverConvert are the categories that say nothing about the recipient.
+var neverConvert = []event.Category{event.CategoryBlockGeneral, event.CategoryBlockSpam, event.CategoryRelayDenied}
+
+func (r *reader) checkConversion(s *Set, c located2) {
+	from, ok := s.category(string(c.From))
+	if !ok || from.kind != event.Soft || slices.Contains(neverConvert, c.From) {
+		r.fail(c.line, "conversion of %s: want a category of type soft that is no block", c.From)
+	}
+	if to, ok := s.category(string(c.To)); c.To != "" && (!ok || to.kind != event.Hard) {
+		r.fail(c.line, "conversion of %s: to: want a category of type hard, not %q", c.From, c.To)
+	}
+}
+
+// joinRules puts new rules of f before those of base, in place of the one with
+// the same id where there is one, and leaves out the disabled.
+func (r *reader) joinRules(f *file, base *Set) []*rule {
+	at := make(map[string]int, len(base.rules))
+	ids := make([]string, len(base.rules))
+	for i, u := range base.rules {
+		at[u.id], ids[i] = i, u.id
+	}
+	old := slices.Clone(base.rules)
+	for _, d := range f.disable {
+		i, ok := at[d.text]
+		if !ok {
+			r.fail(d.line, "disable: the default set has no rule %q%s", d.text, didYouMean(d.text, ids))
+			continue
+		}
+		old[i] = nil
+	}
+	var all []*rule
+	for _, u := range f.rules {
+		if i, ok := at[u.id]; ok {
+			if old[i] == nil {
+				r.fail(u.line, "rule %s: it is disabled and replaced: do one of the two", u.id)
+			}
+			old[i] = u
+		} else {
+			all = append(all, u)
+		}
+	}
+	return append(all, slices.DeleteFunc(old, func(u *rule) bool { return u == nil })...)
+}
+
+func (r *reader) checkRules(f *file, s *Set) {
+	for _, u := range f.rules {
+		what := "rule " + u.id + ": "
+		r.checkCategory(s, u.category, what)
+		for _, p := range u.providers {
+			if s.providers.number(p.text) < 0 {
+				r.fail(p.line, "%sprovider: unknown group %q%s", what, p.text, didYouMean(p.text, s.providers.names))
+			}
+		}
+	}
+}
+
+func (r *reader) checkCategory(s *Set, name located, what string) {
+	if _, ok := s.category(name.text); !ok && name.text != "" {
+		var known []string
+		for _, c := range s.categories {
+			known = append(known, string(c.name))
+		}
+		r.fail(name.line, "%scategory: unknown category %s", what, oneOf(name.text, known))
+	}
+}
+
+// joinCodes builds both tables. Class 4 of the enhanced codes follows from
+// class 5.
+func (r *reader) joinCodes(f *file, base, s *Set) (map[enhancedCode]*opinion, map[int]*opinion) {
+	enhanced := make(map[enhancedCode]*opinion, 2*len(f.enhanced)+len(base.enhanced))
+	reply := make(map[int]*opinion, len(f.reply)+len(base.reply))
+	// The rows of base are made anew: f may have changed their category.
+	for code, o := range base.enhanced {
+		enhanced[code] = s.opinion(o.row, o.key)
+	}
+	for code, o := range base.reply {
+		reply[code] = s.opinion(o.row, o.key)
+	}
+	for _, row := range f.enhanced {
+		r.checkCategory(s, row.category, "enhanced code "+row.key+": ")
+		code := parseEnhanced(row.key)
+		enhanced[code] = s.opinion(row, "enhanced:"+row.key)
+		if code != 0 {
+			enhanced[code-makeEnhanced(1, 0, 0)] = s.opinion(row, "enhanced:4"+row.key[1:])
+		}
+	}
+	for _, row := range f.reply {
+		r.checkCategory(s, row.category, "reply code "+row.key+": ")
+		code, _ := strconv.Atoi(row.key)
+		reply[code] = s.opinion(row, "reply:"+row.key)
+	}
+	return enhanced, reply
+}

@@ -1,0 +1,159 @@
+package rules
+
+import (
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"mtatap/event"
+)
+
+// ParseText reads a raw reply in the wrapping of any MTA, such as a person or a
+// log has it, and returns its text with the codes found in it. Status, Phase
+// and Provider stay unknown.
+func ParseText(text string) Input {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	text = strings.TrimSpace(text)
+	escaped := eximStage.MatchString(text) || escapedLine.MatchString(text)
+	text = unwrap(text)
+	if escaped {
+		text = unescape(text)
+	}
+	reply := event.ParseReply(text)
+	in := Input{Text: reply.Text, Code: reply.Code, Enhanced: reply.Enhanced}
+	if in.Code == 0 {
+		in.Enhanced, _ = event.CutEnhanced(in.Text)
+		in.Code, in.Enhanced = innerCodes(in.Text, in.Enhanced)
+	}
+	if in.Enhanced == "" {
+		in.Enhanced = markedEnhanced(in.Text, in.Code)
+	}
+	return in
+}
+
+var (
+	// eximStage is what Exim puts in front of a reply.
+	eximStage = regexp.MustCompile(`^(?:(?:SMTP|LMTP) error from remote (?:mail server|mailer)|LMTP error) after `)
+	// escapedLine is an end of line as Exim writes it, with the code of the
+	// next line behind.
+	escapedLine = regexp.MustCompile(`\\n[2-5]\d\d[ -]`)
+	// replyStart is a reply code as it begins a reply.
+	replyStart = regexp.MustCompile(`: ([2-5]\d\d(?:[ -]|$))`)
+	// prefixes are put in front of a reply or reason and say nothing about it.
+	prefixes = regexp.MustCompile(`^(?i:` + strings.Join([]string{
+		`delivery temporarily suspended: `,                 // Postfix
+		`host [^ ]+ (?:said|refused to talk to me): `,      // Postfix
+		`host [^ ]+ \[[0-9a-f.:]+\]: `,                     // Exim before 4.83
+		`[0-9a-f.:]+ failed after I sent the message\.\s*`, // qmail
+		`[0-9a-f.:]+ does not like recipient\.\s*`,         // qmail
+		`Remote host said: `,                               // qmail
+		`Upstream error: `,                                 // Haraka
+		`recipient <[^ ]*> (?:rejected|deferred): `,        // Haraka
+		`(?:smtp|lmtp|x-[a-z-]+); ?`,                       // Diagnostic-Code (RFC 3464)
+		`<<< `,                                             // Sendmail
+		`(?:\.\.\. )?while talking to [^ ]+:?\s*`,          // Sendmail
+		`>>> [^\n]*\n`,                                     // Sendmail
+	}, "|") + `)`)
+	// inReply is what Postfix puts behind a reply.
+	inReply = regexp.MustCompile(` ?\(in reply to [A-Za-z -]+ command\)\)?$`)
+	// tooMany is how Haraka gives up.
+	tooMany = regexp.MustCompile(`^Too many failures \((.*)\)$`)
+)
+
+// unwrap removes what MTAs put around a reply.
+func unwrap(text string) string {
+	for range 8 { // wrappings nest, but not without end
+		before := len(text)
+		text = inReply.ReplaceAllString(text, "")
+		if loc := eximStage.FindStringIndex(text); loc != nil {
+			text = afterStage(text[loc[1]:])
+		}
+		if m := tooMany.FindStringSubmatch(text); m != nil {
+			text = m[1]
+		}
+		if loc := prefixes.FindStringIndex(text); loc != nil {
+			text = text[loc[1]:]
+		}
+		if text = strings.TrimSpace(text); len(text) == before {
+			break
+		}
+	}
+	return text
+}
+
+// afterStage returns the reply behind "RCPT TO:<a@b>: ".
+func afterStage(text string) string {
+	if m := replyStart.FindStringSubmatchIndex(text); m != nil {
+		return text[m[2]:]
+	}
+	if _, reply, ok := strings.Cut(text, ": "); ok {
+		return reply
+	}
+	return text
+}
+
+// unescape undoes Exim's escapes: C's letters and three octal digits.
+func unescape(text string) string {
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if c != '\\' || i+1 == len(text) {
+			b.WriteByte(c)
+			continue
+		}
+		switch n := text[i+1]; {
+		case n == 'n' || n == 'r' || n == 't':
+			b.WriteByte(map[byte]byte{'n': '\n', 'r': '\r', 't': '\t'}[n])
+			i++
+		case i+3 < len(text) && n >= '0' && n <= '3' && octal(text[i+2]) && octal(text[i+3]):
+			b.WriteByte((n-'0')<<6 | (text[i+2]-'0')<<3 | (text[i+3] - '0'))
+			i += 3
+		default:
+			b.WriteByte(c)
+		}
+	}
+	if s := b.String(); utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(b.String(), "?")
+}
+
+func octal(c byte) bool { return c >= '0' && c <= '7' }
+
+// inner is a reply inside other words: a code with an enhanced code, or a code
+// that a colon or a hyphen sets off.
+var inner = regexp.MustCompile(`(?:^|[\s:<(])([45]\d\d)(?:[ -]#?([45]\.\d{1,3}\.\d{1,3})\b|:| - )`)
+
+// innerCodes looks for codes further back in a text that does not start with a
+// reply code.
+func innerCodes(text, enhanced string) (int, string) {
+	if m := inner.FindStringSubmatch(text); m != nil {
+		code := int(m[1][0]-'0')*100 + int(m[1][1]-'0')*10 + int(m[1][2]-'0')
+		if enhanced == "" {
+			enhanced = m[2]
+		}
+		return code, enhanced
+	}
+	if m := replyStart.FindStringSubmatch(text); m != nil && m[1][0] >= '4' {
+		return int(m[1][0]-'0')*100 + int(m[1][1]-'0')*10 + int(m[1][2]-'0'), enhanced
+	}
+	return 0, enhanced
+}
+
+// markedEnhanced returns the enhanced code that text has behind a "#", as in
+// "(#5.1.1)", if it agrees with the class of the reply code; "" if there is
+// none.
+func markedEnhanced(text string, code int) string {
+	for {
+		i := strings.IndexByte(text, '#')
+		if i < 0 {
+			return ""
+		}
+		text = text[i+1:]
+		if n := event.EnhancedLen(text); n > 0 && (code == 0 || code/100 == int(text[0]-'0')) {
+			return text[:n]
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// reader reads the nodes of one YAML file and collects everything that is
+// wrong with it.
+type reader struct {
+	name     string
+	problems []problem
+}
+
+type problem struct {
+	line int
+	text string
+}
+
+func (r *reader) fail(line int, format string, args ...any) {
+	r.problems = append(r.problems, problem{line, fmt.Sprintf(format, args...)})
+}
+
+// err returns all problems in the order of their lines, nil if there is none.
+func (r *reader) err() error {
+	slices.SortStableFunc(r.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	var all []error
+	for _, p := range r.problems {
+		all = append(all, fmt.Errorf("%s:%d: %s", r.name, p.line, p.text))
+	}
+	return errors.Join(all...)
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// root parses data and returns its one document, nil if there is none.
+func (r *reader) root(data []byte) *yaml.Node {
+	dec := yaml.NewDecoder(strings.NewReader(string(data)))
+	var doc, more yaml.Node
+	if err := dec.Decode(&doc); err != nil {
+		line, text := 1, err.Error()
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			if m[1] != "" {
+				fmt.Sscan(m[1], &line)
+			}
+			text = text[len(m[0]):]
+		}
+		if text == "EOF" {
+			text = "the file is empty: write at least schema, version and rules"
+		}
+		r.fail(line, "read YAML: %s", text)
+		return nil
+	}
+	if dec.Decode(&more) == nil {
+		r.fail(more.Line, "a rules file is one YAML document: remove the second one")
+	}
+	return doc.Content[0]
+}
+
+// field is a key that a mapping may have and what to do with its value.
+type field struct {
+	name string
+	set  func(*yaml.Node)
+}
+
+// mapping hands the value of each key of n to its field. what names n in
+// messages, such as "rule x: ".
+func (r *reader) mapping(n *yaml.Node, what string, fields ...field) {
+	r.pairs(n, what, func(key, value *yaml.Node) {
+		for _, f := range fields {
+			if f.name == key.Value {
+				f.set(value)
+				return
+			}
+		}
+		names := make([]string, len(fields))
+		for i, f := range fields {
+			names[i] = f.name
+		}
+		r.fail(key.Line, "%sunknown key %q%s", what, key.Value, didYouMean(key.Value, names))
+	})
+}
+
+// pairs calls visit for each key of the mapping n, which are all different.
+func (r *reader) pairs(n *yaml.Node, what string, visit func(key, value *yaml.Node)) {
+	if n.Kind != yaml.MappingNode {
+		r.fail(n.Line, "%swant a mapping (key: value), not %s", what, kindName(n))
+		return
+	}
+	seen := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
+			r.fail(key.Line, "%swant a plain key, not %s", what, kindName(key))
+			continue
+		}
+		if first, dup := seen[key.Value]; dup {
+			r.fail(key.Line, "%skey %q is already on line %d: keep one of them", what, key.Value, first)
+			continue
+		}
+		seen[key.Value] = key.Line
+		visit(key, value)
+	}
+}
+
+// text returns the scalar n, "" after a failure.
+func (r *reader) text(n *yaml.Node, what string) string {
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		r.fail(n.Line, "%swant one value, not %s", what, kindName(n))
+		return ""
+	}
+	return n.Value
+}
+
+// list returns the scalars of n, which is one scalar or a sequence of them.
+func (r *reader) list(n *yaml.Node, what string) []*yaml.Node {
+	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
+		return []*yaml.Node{n}
+	}
+	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+		r.fail(n.Line, "%swant a value or a list of values, not %s", what, kindName(n))
+		return nil
+	}
+	var all []*yaml.Node
+	for _, item := range n.Content {
+		if item.Kind != yaml.ScalarNode || item.Tag == "!!null" {
+			r.fail(item.Line, "%swant one value in each line of the list, not %s", what, kindName(item))
+			continue
+		}
+		all = append(all, item)
+	}
+	return all
+}
+
+func (r *reader) boolean(n *yaml.Node, what string) bool {
+	if n.Kind != yaml.ScalarNode || n.Value != "true" && n.Value != "false" {
+		r.fail(n.Line, "%swant true or false", what)
+	}
+	return n.Value == "true"
+}
+
+func kindName(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode && len(n.Content) == 0:
+		return "an empty list"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	case n.Kind == yaml.AliasNode:
+		return "an alias (write the value out)"
+	case n.Tag == "!!null":
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", n.Value)
+}
+
+// oneOf words a failure to find got among the known names.
+func oneOf(got string, known []string) string {
+	return fmt.Sprintf("%q%s (known: %s)", got, didYouMean(got, known), strings.Join(known, ", "))
+}
+
+// didYouMean returns `, did you mean "x"?` for the known name nearest to got,
+// "" if none is near.
+func didYouMean(got string, known []string) string {
+	best, bestDistance := "", 1+max(1, len(got)/3)
+	for _, k := range known {
+		if d := distance(got, k); d < bestDistance {
+			best, bestDistance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(", did you mean %q?", best)
+}
+
+// distance is the number of single-byte edits between a and b (Levenshtein),
+// of which only the first 40 bytes count.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 40)], b[:min(len(b), 40)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,291 @@
+package rules
+
+import (
+	"math/bits"
+	"regexp"
+	"slices"
+	"sync"
+
+	"mtatap/event"
+)
+
+// Set is a compiled set of rules. It never changes and may be used by any
+// number of goroutines.
+type Set struct {
+	version     string
+	sha256      string
+	rules       []*rule
+	categories  []category
+	conversions []Conversion
+	providers   providerTable
+
+	hot        []hotRule
+	automaton  *automaton
+	targets    [][]target // by pattern number
+	always     []uint64   // bit set of the rules to evaluate whatever the text
+	expression int        // how many expressions all rules have
+
+	enhanced map[enhancedCode]*opinion
+	reply    map[int]*opinion
+
+	delivered event.Verdict
+	transient event.Verdict
+	general   event.Verdict
+
+	scratch sync.Pool
+}
+
+// hotRule is what evaluating a rule needs.
+type hotRule struct {
+	providers []uint16
+	codes     []codeRange
+	enhanced  []enhancedPattern
+	statuses  uint16
+	phases    uint16
+	text      bool // has literals or expressions
+	regexps   []hotRegexp
+	outcome   outcome
+}
+
+type hotRegexp struct {
+	number int // in the bit set of those to run
+	always bool
+	re     *regexp.Regexp
+}
+
+// target is what a pattern found in the text means for a rule: one of its
+// literals is there (regexp -1), or that expression is worth running.
+type target struct{ rule, regexp int32 }
+
+// outcome is the verdict of a rule or a row of a table in its three forms.
+type outcome struct {
+	watch     event.Verdict // suppress softened to watch
+	final     event.Verdict // where the MTA has stopped trying
+	temporary event.Verdict // for a temporary failure: never hard
+}
+
+// Input is what a verdict is made from. Zero fields are unknown.
+type Input struct {
+	// Text is the reply or the MTA's own reason, without the MTA's wrapping.
+	// Only its first 16 KiB count.
+	Text     string
+	Code     int    // reply code
+	Enhanced string // enhanced status code (RFC 3463) that the remote gave
+	// Status, where unknown, follows from the codes: class 5 is bounced, class
+	// 4 deferred, class 2 delivered.
+	Status   event.Status
+	Phase    event.Phase
+	Provider string // provider group; unknown names are like none
+	// DSN is the MTA's own status code. It counts only where the remote gave
+	// neither code.
+	DSN string
+}
+
+// InputOf returns the Input for a delivery whose provider group is given. It
+// does not allocate; the Input shares the strings of d.
+func InputOf(d *event.Delivery, provider string) Input {
+	in := Input{
+		Text: d.Diagnostic, Code: d.SMTPCode, Enhanced: d.EnhancedCode,
+		Status: d.Status, Phase: d.Phase, Provider: provider, DSN: d.DSN,
+	}
+	if in.Enhanced == "" {
+		in.Enhanced = markedEnhanced(in.Text, in.Code)
+	}
+	return in
+}
+
+// facts is an Input as rules look at it.
+type facts struct {
+	code      int
+	enhanced  enhancedCode
+	status    event.Status
+	phase     event.Phase
+	provider  int
+	temporary bool // a 4xx reply, or without a reply code a 4.x.x
+}
+
+func (s *Set) facts(in *Input) facts {
+	f := facts{code: in.Code, status: in.Status, phase: in.Phase, provider: s.providers.number(in.Provider)}
+	f.enhanced = parseEnhanced(in.Enhanced)
+	if f.enhanced == 0 && f.code == 0 {
+		f.enhanced = parseEnhanced(in.DSN)
+	}
+	class := f.code / 100
+	if class == 0 {
+		class = f.enhanced.class()
+	}
+	f.temporary = class == 4
+	if f.status == event.StatusUnknown {
+		switch class {
+		case 2:
+			f.status = event.Delivered
+		case 4:
+			f.status = event.Deferred
+		case 5:
+			f.status = event.Bounced
+		}
+	}
+	return f
+}
+
+// Classify returns the verdict on in. It does not allocate.
+//
+// The first rule that matches decides, then the enhanced code, then the reply
+// code, then the status: deferred is transient, anything else general. What was
+// delivered is delivered, whatever the text. A temporary failure (a reply code
+// 4xx, or an enhanced code 4.x.x where there is no reply code) is never hard:
+// its category becomes transient, with the reason kept.
+func (s *Set) Classify(in *Input) event.Verdict {
+	f := s.facts(in)
+	if f.status == event.Delivered {
+		return s.delivered
+	}
+	sc := s.scratch.Get().(*scratch)
+	i := s.first(&f, sc.read(s, in.Text))
+	s.scratch.Put(sc)
+	return s.verdict(&f, i)
+}
+
+// verdict returns the verdict of rule i, or of the tables if i is negative.
+func (s *Set) verdict(f *facts, i int) event.Verdict {
+	if i >= 0 {
+		return s.hot[i].outcome.of(f)
+	}
+	if o := s.enhanced[f.enhanced]; o != nil {
+		return o.outcome.of(f)
+	}
+	if o := s.reply[f.code]; o != nil {
+		return o.outcome.of(f)
+	}
+	if f.temporary || f.status == event.Deferred {
+		return s.transient
+	}
+	return s.general
+}
+
+func (o *outcome) of(f *facts) event.Verdict {
+	switch {
+	case f.temporary:
+		return o.temporary
+	case f.status.Final():
+		return o.final
+	}
+	return o.watch
+}
+
+// scratch is the work space of one verdict.
+type scratch struct {
+	text     []byte
+	rules    []uint64 // bit set: to be evaluated
+	literals []uint64 // bit set: rules of which a literal is in the text
+	regexps  []uint64 // bit set: expressions of which a literal is in the text
+}
+
+func newScratch(rules, regexps int) *scratch {
+	return &scratch{
+		text:     make([]byte, 0, 1024),
+		rules:    make([]uint64, (rules+63)/64),
+		literals: make([]uint64, (rules+63)/64),
+		regexps:  make([]uint64, (regexps+63)/64),
+	}
+}
+
+// read normalises text and finds all patterns in it.
+func (sc *scratch) read(s *Set, text string) *scratch {
+	sc.text = normalise(sc.text[:0], text)
+	copy(sc.rules, s.always)
+	clear(sc.literals)
+	clear(sc.regexps)
+	a, state := s.automaton, uint32(0)
+	for _, b := range sc.text {
+		state = a.next[state+a.class[b]]
+		if state&1 == 0 {
+			continue
+		}
+		state--
+		for at := a.next[state]; a.hits[at] != endOfHits; at++ {
+			for _, t := range s.targets[a.hits[at]] {
+				sc.mark(t)
+			}
+		}
+	}
+	return sc
+}
+
+func (sc *scratch) mark(t target) {
+	sc.rules[t.rule/64] |= 1 << (t.rule % 64)
+	if t.regexp < 0 {
+		sc.literals[t.rule/64] |= 1 << (t.rule % 64)
+	} else {
+		sc.regexps[t.regexp/64] |= 1 << (t.regexp % 64)
+	}
+}
+
+// first returns the number of the first rule that matches, -1 if none does.
+func (s *Set) first(f *facts, sc *scratch) int {
+	return s.after(-1, f, sc)
+}
+
+// after returns the number of the first rule after last that matches.
+func (s *Set) after(last int, f *facts, sc *scratch) int {
+	for w := (last + 1) / 64; w < len(sc.rules); w++ {
+		word := sc.rules[w]
+		if w == (last+1)/64 {
+			word &^= 1<<((last+1)%64) - 1
+		}
+		for ; word != 0; word &= word - 1 {
+			if i := w*64 + bits.TrailingZeros64(word); s.matches(i, f, sc) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func (s *Set) matches(i int, f *facts, sc *scratch) bool {
+	h := &s.hot[i]
+	if h.statuses != 0 && h.statuses>>f.status&1 == 0 ||
+		h.phases != 0 && h.phases>>f.phase&1 == 0 ||
+		h.providers != nil && !slices.Contains(h.providers, uint16(f.provider)) ||
+		h.codes != nil && !slices.ContainsFunc(h.codes, func(r codeRange) bool { return r.low <= f.code && f.code <= r.high }) ||
+		h.enhanced != nil && !slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }) {
+		return false
+	}
+	if !h.text || sc.literals[i/64]>>(i%64)&1 == 1 {
+		return true
+	}
+	for _, r := range h.regexps {
+		if (r.always || sc.regexps[r.number/64]>>(r.number%64)&1 == 1) && r.re.Match(sc.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// Categories returns the categories in the order of the file.
+func (s *Set) Categories() []event.Category {
+	all := make([]event.Category, len(s.categories))
+	for i, c := range s.categories {
+		all[i] = c.name
+	}
+	return all
+}
+
+// RuleIDs returns the ids of the rules in the order of evaluation.
+func (s *Set) RuleIDs() []string {
+	all := make([]string, len(s.rules))
+	for i, u := range s.rules {
+		all[i] = u.id
+	}
+	return all
+}
+
+// Conversion returns when repeated soft verdicts become hard.
+func (s *Set) Conversion() []Conversion { return slices.Clone(s.conversions) }
+
+// Version returns the version that the file declares.
+func (s *Set) Version() string { return s.version }
+
+// SHA256 returns the hash of the file and, where it extends another, of that
+// one too: 64 hex digits.
+func (s *Set) SHA256() string { return s.sha256 }
