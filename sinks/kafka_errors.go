@@ -93,7 +93,7 @@ func tlsHint(err error) string {
 		host      x509.HostnameError
 		invalid   x509.CertificateInvalidError
 		header    tls.RecordHeaderError
-		alert     tls.AlertError
+		remote    *net.OpError
 	)
 	switch {
 	case errors.As(err, &authority):
@@ -104,7 +104,7 @@ func tlsHint(err error) string {
 		return "the server's certificate is not valid: expired, or the clock is wrong"
 	case errors.As(err, &header):
 		return "this port does not speak TLS"
-	case errors.As(err, &alert):
+	case errors.As(err, &remote) && remote.Op == "remote error": // what crypto/tls calls an alert of the peer
 		return "the server refused the TLS handshake: it may want a client certificate (tls.cert_file, key_file)"
 	}
 	return ""
