@@ -1,0 +1,101 @@
+package sinks
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl"
+	"github.com/segmentio/kafka-go/sasl/plain"
+	"github.com/segmentio/kafka-go/sasl/scram"
+
+	"mtatap/config"
+)
+
+func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
+	t := &kafka.Transport{
+		Dial:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialTimeout:    dialTimeout,
+		MetadataTTL:    metadataTTL,
+		MetadataTopics: []string{cfg.Topic},
+		ClientID:       "mtatap",
+	}
+	if cfg.TLS != nil {
+		var err error
+		if t.TLS, err = newTLS(*cfg.TLS); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.SASL != nil {
+		name, ok := saslNames[cfg.SASL.Mechanism]
+		if !ok {
+			return nil, fmt.Errorf("unknown sasl mechanism %q", cfg.SASL.Mechanism)
+		}
+		t.SASL = freshSASL{name: name, cfg: *cfg.SASL}
+	}
+	return t, nil
+}
+
+func compression(name string) (kafka.Compression, error) {
+	switch name {
+	case "none":
+		return 0, nil
+	case "gzip":
+		return kafka.Gzip, nil
+	case "snappy":
+		return kafka.Snappy, nil
+	case "lz4", "":
+		return kafka.Lz4, nil
+	case "zstd":
+		return kafka.Zstd, nil
+	}
+	return 0, fmt.Errorf("unknown compression %q", name)
+}
+
+// saslNames maps the names of the configuration to those of the protocol.
+var saslNames = map[string]string{
+	"plain":         "PLAIN",
+	"scram-sha-256": scram.SHA256.Name(),
+	"scram-sha-512": scram.SHA512.Name(),
+}
+
+// freshSASL authenticates with the password that its file holds at the time of
+// the connection, so a changed secret needs no restart.
+type freshSASL struct {
+	name string
+	cfg  config.SASL
+}
+
+func (s freshSASL) Name() string { return s.name }
+
+func (s freshSASL) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
+	password, err := readSecret(s.cfg.PasswordFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	var m sasl.Mechanism
+	switch s.name {
+	case scram.SHA256.Name():
+		m, err = scram.Mechanism(scram.SHA256, s.cfg.Username, password)
+	case scram.SHA512.Name():
+		m, err = scram.Mechanism(scram.SHA512, s.cfg.Username, password)
+	default:
+		m = plain.Mechanism{Username: s.cfg.Username, Password: password}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("use sasl password: %w", err)
+	}
+	return m.Start(ctx)
+}
+
+// readSecret returns the content of the file without a newline at its end.
+func readSecret(path string) (string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	return strings.TrimRight(string(b), "\r\n"), nil
+}
