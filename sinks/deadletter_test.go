@@ -88,6 +88,23 @@ func TestDeadLettersStayUnderTheirLimit(t *testing.T) {
 	}
 }
 
+func TestADeadLetterBeyondTheLimitDoesNotRotateAnEmptyFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dead.ndjson")
+	for name, content := range map[string]string{path: "", path + ".1": "earlier letters\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := NewDeadLetters(config.DeadLetters{Path: path, MaxBytes: 100}, nil)
+	defer d.Close()
+	if err := d.Put(UnparsedLine("f", 1, make([]byte, 500))); err != nil {
+		t.Fatal(err)
+	}
+	if got := readFile(t, path+".1"); got != "earlier letters\n" {
+		t.Errorf("the earlier letters became %q", got)
+	}
+}
+
 func TestEventStaysUntilItsDeadLetterIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOutside(t)

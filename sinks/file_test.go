@@ -62,7 +62,7 @@ func TestFileIsOpenedAnewAfterARename(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.ndjson")
 	f := NewFile(config.File{Path: path}, newOutside(t).Deps)
 	defer f.Close()
-	events := makeEvents(5, 1)
+	events := makeEvents(6, 1)
 	write := func(e *event.Event) {
 		t.Helper()
 		if err := f.Write(t.Context(), []*event.Event{e}); err != nil {
@@ -92,8 +92,16 @@ func TestFileIsOpenedAnewAfterARename(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(events[4])
-	if got, want := readFile(t, path), ndjson(events[4:]); got != want {
+	if got, want := readFile(t, path), ndjson(events[4:5]); got != want {
 		t.Errorf("after a truncation: %q", got)
+	}
+	// As logrotate does with "create".
+	if err := errors.Join(os.Rename(path, path+".2"), os.WriteFile(path, nil, 0o640)); err != nil {
+		t.Fatal(err)
+	}
+	write(events[5])
+	if got, want := readFile(t, path), ndjson(events[5:]); got != want {
+		t.Errorf("after a rename with a new file in place: %q", got)
 	}
 }
 

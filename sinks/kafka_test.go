@@ -294,6 +294,16 @@ func TestKafkaKeepsThePartitionCountItStartedWith(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.setPartitions(8)
+	refusals := 3 // as after a change of leaders: the partitions are asked for again
+	var mu sync.Mutex
+	f.answer = func(context.Context, int, []stored) (bool, *kafka.ProduceResponse, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if refusals--; refusals >= 0 {
+			return false, &kafka.ProduceResponse{Error: kafka.UnknownTopicOrPartition}, nil
+		}
+		return true, &kafka.ProduceResponse{}, nil
+	}
 	if err := k.Write(t.Context(), events[150:]); err != nil {
 		t.Fatal(err)
 	}
