@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -63,11 +64,11 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 	if !ok {
 		return p.parseFile(dst, text, line)
 	}
+	var cut error // of an unfinished record that this line ends
 	if len(p.splits.pending) > 0 || strings.HasPrefix(e.message, "[") {
 		var done bool
-		var err error
-		if dst, done, err = p.joinSplit(dst, e, line); done || err != nil {
-			return dst, err
+		if dst, done, cut = p.joinSplit(dst, e, line); done {
+			return dst, cut
 		}
 	}
 	rec := readEximRecord(e.message)
@@ -79,9 +80,11 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 	case eximStatus, eximRefusal:
 		raw, kept := p.envelope.retain(line.Text)
 		rec = readEximRecord(kept.message)
-		return p.deliver(dst, &rec, eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed})
+		var err error
+		dst, err = p.deliver(dst, &rec, eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed})
+		return dst, cmp.Or(err, cut)
 	}
-	return dst, nil
+	return dst, cut
 }
 
 // parseFile reads a line of the main log's own file.
@@ -224,8 +227,8 @@ func eximMessageID(fields string) string {
 		switch {
 		case strings.HasPrefix(s, "S=") && len(s) > 2 && isDigit(s[2]):
 			sized = true
-		case sized && strings.HasPrefix(s, "id="):
-			s = s[3:]
+		case sized && (strings.HasPrefix(s, "id=") || strings.HasPrefix(s, "id*=")):
+			s = s[strings.IndexByte(s, '=')+1:]
 			return s[:quotedTokenLen(s)]
 		case strings.HasPrefix(s, `DN="`), strings.HasPrefix(s, `T="`):
 			_, rest := cutEximQuoted(s[strings.IndexByte(s, '"'):])
@@ -287,15 +290,13 @@ func recognizeExim(line string) bool {
 	var r envelopeReader
 	e, ok := r.read(line)
 	if ok {
-		if !strings.HasPrefix(e.tag, "exim") {
-			return false
-		}
-		line = e.message
+		rec := readEximRecord(e.message)
+		return strings.HasPrefix(e.tag, "exim") || rec.stamp != "" && rec.id != ""
 	}
 	rec := readEximRecord(line)
-	if !ok && rec.stamp == "" {
+	if rec.stamp == "" {
 		return false
 	}
-	return ok || rec.id != "" || strings.HasPrefix(rec.rest, "exim 4.") ||
+	return rec.id != "" || strings.HasPrefix(rec.rest, "exim 4.") ||
 		strings.HasPrefix(rec.rest, "Start queue run: pid=") || strings.HasPrefix(rec.rest, "End queue run: pid=")
 }

@@ -78,7 +78,8 @@ func cutEximExpiry(s string) (reason string, ok bool) {
 		return reason, true
 	}
 	if strings.HasPrefix(s, "all hosts") && strings.Contains(s, "have been failing for a long time") ||
-		strings.HasPrefix(s, "retry time not reached for any host after a long failure period") {
+		strings.HasPrefix(s, "retry time not reached for any host after a long failure period") ||
+		strings.HasPrefix(s, "delivery cancelled; message timed out") {
 		return "", true
 	}
 	return s, false
@@ -101,7 +102,6 @@ var eximDialogues = [...]struct {
 	{"Malformed LMTP reply after ", true, false},
 	{"Remote host closed connection in response to ", false, false},
 	{"LMTP connection closed after ", false, false},
-	{"SMTP timeout while connected to ", false, false},
 	{"SMTP timeout after ", false, false},
 	{"LMTP timeout after ", false, false},
 }
@@ -293,8 +293,8 @@ func unescapeExim(s string) string {
 				i++
 				continue
 			}
-			if r, n := eximOctalRune(s[i:]); n > 0 {
-				b = utf8.AppendRune(b, r)
+			if octal, n := eximOctalText(s[i:]); n > 0 {
+				b = append(b, octal...)
 				i += n - 1
 				continue
 			}
@@ -320,21 +320,28 @@ func continuesReply(s string) bool {
 	return n == 3 && (s[3] == '-' || s[3] == ' ' || s[3] == '\\')
 }
 
-// eximOctalRune reads a character beyond ASCII that is written as octal escapes,
-// "\303\251", and returns the length read, 0 if there is none.
-func eximOctalRune(s string) (rune, int) {
-	var b [utf8.UTFMax]byte
-	n := 0
-	for n < len(b) && len(s) >= 4*n+4 {
-		e := s[4*n:]
+// eximOctalText reads a run of octal escapes beyond ASCII, "\303\251", and
+// returns its text and the length read, 0 if it is no UTF-8. The last character
+// may be cut where s ends.
+func eximOctalText(s string) (text []byte, n int) {
+	for len(s)-n >= 4 {
+		e := s[n : n+4]
 		if e[0] != '\\' || e[1] != '2' && e[1] != '3' || e[2] < '0' || e[2] > '7' || e[3] < '0' || e[3] > '7' {
 			break
 		}
-		b[n] = (e[1]-'0')<<6 | (e[2]-'0')<<3 | (e[3] - '0')
-		n++
+		text = append(text, (e[1]-'0')<<6|(e[2]-'0')<<3|(e[3]-'0'))
+		n += 4
 	}
-	if r, size := utf8.DecodeRune(b[:n]); size > 1 {
-		return r, 4 * size
+	if utf8.Valid(text) {
+		return text, n
 	}
-	return 0, 0
+	for cut := 1; n == len(s) && cut < utf8.UTFMax && cut < len(text); cut++ {
+		if start := text[len(text)-cut:]; utf8.RuneStart(start[0]) {
+			if whole := text[:len(text)-cut]; !utf8.FullRune(start) && utf8.Valid(whole) {
+				return whole, n
+			}
+			break
+		}
+	}
+	return nil, 0
 }

@@ -67,15 +67,12 @@ func (p *exim) joinSplit(dst []event.Delivery, e envelope, line Line) (_ []event
 			}
 			return dst, true, err
 		}
-		if dst, err = p.finishSplit(dst, at); err != nil && !isPart {
-			// The line itself still counts; a cut record does not.
-			err = nil
-		}
+		dst, err = p.finishSplit(dst, at)
 	}
 	if !isPart {
 		return dst, false, err
 	}
-	if n != 1 || parts == 1 {
+	if n != 1 || parts == 1 { // the rest of a record of no interest
 		return dst, true, err
 	}
 	rec := readEximRecord(text)
@@ -85,9 +82,10 @@ func (p *exim) joinSplit(dst []event.Delivery, e envelope, line Line) (_ []event
 	if len(p.splits.pending) >= eximMaxPending {
 		dst, _ = p.finishSplit(dst, 0)
 	}
-	raw, kept := p.envelope.retain(line.Text)
-	s := eximSplit{parts: parts, source: eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}}
+	s := eximSplit{parts: parts}
 	s.add(text, newline)
+	raw, kept := p.envelope.retain(line.Text)
+	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
 	p.splits.pending = append(p.splits.pending, s)
 	return dst, true, err
 }
@@ -137,6 +135,9 @@ func (p *exim) Snapshot(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(m.senderLen))
 		dst = appendBytes(dst, m.text)
 	})
+	for _, h := range p.refusals.hashes {
+		dst = binary.AppendUvarint(dst, h)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(p.splits.pending)))
 	for i := range p.splits.pending {
 		dst = p.splits.pending[i].append(dst)
@@ -182,6 +183,9 @@ func (p *exim) restore(snapshot []byte) error {
 		}
 		m, _ := p.messages.put(string(id))
 		m.text, m.senderLen = append(m.text[:0], text...), int(senderLen)
+	}
+	for i := range p.refusals.hashes {
+		p.refusals.hashes[i] = r.uvarint()
 	}
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		if len(p.splits.pending) == eximMaxPending {
