@@ -72,19 +72,16 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 		}
 	}
 	rec := readEximRecord(e.message)
-	switch p.kindOf(&rec) {
-	case eximArrival:
-		p.remember(&rec)
-	case eximCompleted:
-		p.messages.drop(rec.id)
-	case eximStatus, eximRefusal:
-		raw, kept := p.envelope.retain(line.Text)
-		rec = readEximRecord(kept.message)
-		var err error
-		dst, err = p.deliver(dst, &rec, eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed})
-		return dst, cmp.Or(err, cut)
+	kind := p.kindOf(&rec)
+	if !kind.tells() {
+		p.note(kind, &rec)
+		return dst, cut
 	}
-	return dst, cut
+	raw, kept := p.envelope.retain(line.Text)
+	rec = readEximRecord(kept.message)
+	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	dst, err := p.deliver(dst, kind, &rec, &src)
+	return dst, cmp.Or(err, cut)
 }
 
 // parseFile reads a line of the main log's own file.
@@ -93,17 +90,15 @@ func (p *exim) parseFile(dst []event.Delivery, text string, line Line) ([]event.
 	if rec.stamp == "" {
 		return dst, nil
 	}
-	switch p.kindOf(&rec) {
-	case eximArrival:
-		p.remember(&rec)
-	case eximCompleted:
-		p.messages.drop(rec.id)
-	case eximStatus, eximRefusal:
-		raw := string(line.Text)
-		rec = readEximRecord(raw)
-		return p.deliver(dst, &rec, eximSource{raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed})
+	kind := p.kindOf(&rec)
+	if !kind.tells() {
+		p.note(kind, &rec)
+		return dst, nil
 	}
-	return dst, nil
+	raw := string(line.Text)
+	rec = readEximRecord(raw)
+	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	return p.deliver(dst, kind, &rec, &src)
 }
 
 // Flush appends what the parts seen of unfinished records tell.
@@ -182,13 +177,21 @@ const (
 	eximRefusal
 )
 
+// tells reports whether a record gives a delivery.
+func (k eximKind) tells() bool { return k == eximStatus || k == eximRefusal }
+
 // kindOf tells what a record is by its first bytes. "*>", what was not sent
 // because of -N, is of no interest.
 func (p *exim) kindOf(r *eximRecord) eximKind {
 	s := r.rest
 	if r.id != "" && len(s) > 3 && s[2] == ' ' {
 		switch s[:2] {
-		case "=>", "->", ">>", "**", "==":
+		case "==":
+			if !p.opts.NonAttempts && isEximNonAttempt(s[3:]) {
+				return eximNoInterest
+			}
+			return eximStatus
+		case "=>", "->", ">>", "**":
 			return eximStatus
 		case "<=", "(=":
 			return eximArrival
@@ -201,6 +204,16 @@ func (p *exim) kindOf(r *eximRecord) eximKind {
 		return eximRefusal
 	}
 	return eximNoInterest
+}
+
+// note takes notice of a record that gives no delivery.
+func (p *exim) note(kind eximKind, r *eximRecord) {
+	switch kind {
+	case eximArrival:
+		p.remember(r)
+	case eximCompleted:
+		p.messages.drop(r.id)
+	}
 }
 
 // remember keeps sender and Message-ID of an arrival line:

@@ -16,7 +16,7 @@ func cutEximAddress(s string) (address, original, rest string, ok bool) {
 	}
 	shortest, seen := -1, 0
 	for i := 0; i <= len(s) && seen < eximMaxCandidates; i++ {
-		if i < len(s) && !startsEximFields(s[i:]) {
+		if i < len(s) && (s[i] != ' ' && s[i] != ':' || !startsEximFields(s[i:])) {
 			continue
 		}
 		seen++

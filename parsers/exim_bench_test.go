@@ -21,6 +21,7 @@ var eximBenchLines = map[string][]string{
 		eximHead + `Completed`},
 	"uninteresting": {
 		eximHead + `H=mx.refused.example [198.51.100.200] Connection refused`,
+		eximHead + `== p@corp.example R=dnslookup T=remote_smtp defer (-54): retry time not reached for any host for 'corp.example'`,
 		"2026-11-23 19:26:44 Start queue run: pid=111",
 		"2026-11-23 19:27:06 H=client.example [192.0.2.77] F=<user@client.example> rejected RCPT <someone@elsewhere.example>: relay not permitted",
 		"Nov 23 19:30:50 mta-out exim[301]: [2/5] xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},

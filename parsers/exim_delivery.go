@@ -24,12 +24,12 @@ type eximFields struct {
 }
 
 // deliver makes the delivery that a status or refusal record tells of.
-func (p *exim) deliver(dst []event.Delivery, r *eximRecord, src eximSource) ([]event.Delivery, error) {
-	if p.kindOf(r) == eximRefusal {
-		return p.refuse(dst, r, &src), nil
+func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *eximSource) ([]event.Delivery, error) {
+	if kind == eximRefusal {
+		return p.refuse(dst, r, src), nil
 	}
 	flag, s := r.rest[:2], r.rest[3:]
-	d := p.start(r, &src)
+	d := p.start(r, src)
 	switch flag {
 	case "**":
 		d.Status = event.Bounced
@@ -56,12 +56,7 @@ func (p *exim) deliver(dst []event.Delivery, r *eximRecord, src eximSource) ([]e
 	case f.router == "" && f.transport == "" && !f.hasMessage && !f.deferred:
 		return dst, eximNoFields
 	}
-	if f.deferred && isEximNonAttempt(f.errno) {
-		if !p.opts.NonAttempts {
-			return dst, nil
-		}
-		d.NotAttempted = true
-	}
+	d.NotAttempted = f.notAttempted()
 	setEximRecipient(&d, address, original)
 	p.recall(&d)
 	if f.hasSender {
@@ -95,11 +90,26 @@ func setEximRecipient(d *event.Delivery, address, original string) {
 	d.RecipientSource = event.RecipientFromLog
 }
 
-// isEximNonAttempt reports whether an error number of Exim's says that it did
-// not try: the retry time is not reached, or delivery is held or left for later.
-func isEximNonAttempt(errno int) bool {
-	const held, retryBase, event = -23, -51, -58
-	return errno == held || errno < retryBase && errno > event
+// isEximNonAttempt reports whether s, what follows "== ", says that Exim did not
+// try: close to half of all deferrals, so they are sorted out first.
+func isEximNonAttempt(s string) bool {
+	if !strings.Contains(s, " defer (-5") && !strings.Contains(s, " defer (-23)") {
+		return false
+	}
+	_, _, rest, ok := cutEximAddress(s)
+	if !ok {
+		return false
+	}
+	var f eximFields
+	f.read(rest)
+	return f.notAttempted()
+}
+
+// notAttempted reports whether the error number says that Exim did not try: the
+// domain is held, the retry time is not reached, or it is left to a queue run.
+func (f *eximFields) notAttempted() bool {
+	const held, retryTime, concurrency = -23, -52, -57
+	return f.deferred && (f.errno == held || f.errno <= retryTime && f.errno >= concurrency)
 }
 
 // read reads " K=value", " defer (n)[: strerror]", bare flags, and at last

@@ -268,7 +268,7 @@ func (f *eximFields) ownPhase(s string) event.Phase {
 		return event.PhaseAuth
 	}
 	switch {
-	case f.deferred && isEximNonAttempt(f.errno):
+	case f.notAttempted():
 		return event.PhaseQueue
 	case f.errno > 0 && !f.relay.Known() && f.transport != "" && f.message == "":
 		return event.PhaseConnect

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,15 +114,14 @@ func (s *eximSplits) find(e envelope) int {
 // finishSplit reads what has come of the record at that place and forgets it.
 func (p *exim) finishSplit(dst []event.Delivery, at int) ([]event.Delivery, error) {
 	s := p.splits.pending[at]
-	p.splits.pending = append(p.splits.pending[:at], p.splits.pending[at+1:]...)
+	p.splits.pending = slices.Delete(p.splits.pending, at, at+1)
 	rec := readEximRecord(string(s.text))
-	switch p.kindOf(&rec) {
-	case eximArrival:
-		p.remember(&rec)
-	case eximStatus, eximRefusal:
-		return p.deliver(dst, &rec, s.source)
+	kind := p.kindOf(&rec)
+	if !kind.tells() {
+		p.note(kind, &rec)
+		return dst, nil
 	}
-	return dst, nil
+	return p.deliver(dst, kind, &rec, &s.source)
 }
 
 const eximSnapshotVersion = 1
