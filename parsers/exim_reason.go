@@ -293,8 +293,8 @@ func unescapeExim(s string) string {
 				i++
 				continue
 			}
-			if octal, n := eximOctalText(s[i:]); n > 0 {
-				b = append(b, octal...)
+			if n := eximOctalLen(s[i:]); n > 0 {
+				b = appendEximOctal(b, s[i:i+n], i+n == len(s))
 				i += n - 1
 				continue
 			}
@@ -320,28 +320,38 @@ func continuesReply(s string) bool {
 	return n == 3 && (s[3] == '-' || s[3] == ' ' || s[3] == '\\')
 }
 
-// eximOctalText reads a run of octal escapes beyond ASCII, "\303\251", and
-// returns its text and the length read, 0 if it is no UTF-8. The last character
-// may be cut where s ends.
-func eximOctalText(s string) (text []byte, n int) {
+// eximOctalLen returns the length of the run of octal escapes of bytes beyond
+// ASCII at the head of s, such as "\303\251".
+func eximOctalLen(s string) int {
+	n := 0
 	for len(s)-n >= 4 {
 		e := s[n : n+4]
 		if e[0] != '\\' || e[1] != '2' && e[1] != '3' || e[2] < '0' || e[2] > '7' || e[3] < '0' || e[3] > '7' {
 			break
 		}
-		text = append(text, (e[1]-'0')<<6|(e[2]-'0')<<3|(e[3]-'0'))
 		n += 4
 	}
-	if utf8.Valid(text) {
-		return text, n
+	return n
+}
+
+// appendEximOctal appends what a run of octal escapes stands for if that is
+// UTF-8, its last character possibly cut, or else the run itself.
+func appendEximOctal(b []byte, run string, mayBeCut bool) []byte {
+	start := len(b)
+	for i := 0; i < len(run); i += 4 {
+		b = append(b, (run[i+1]-'0')<<6|(run[i+2]-'0')<<3|(run[i+3]-'0'))
 	}
-	for cut := 1; n == len(s) && cut < utf8.UTFMax && cut < len(text); cut++ {
-		if start := text[len(text)-cut:]; utf8.RuneStart(start[0]) {
-			if whole := text[:len(text)-cut]; !utf8.FullRune(start) && utf8.Valid(whole) {
-				return whole, n
+	text := b[start:]
+	if utf8.Valid(text) {
+		return b
+	}
+	for cut := 1; mayBeCut && cut < utf8.UTFMax && cut < len(text); cut++ {
+		if last := text[len(text)-cut:]; utf8.RuneStart(last[0]) {
+			if whole := text[:len(text)-cut]; !utf8.FullRune(last) && utf8.Valid(whole) {
+				return b[:len(b)-cut]
 			}
 			break
 		}
 	}
-	return nil, 0
+	return append(b[:start], run...)
 }

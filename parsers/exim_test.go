@@ -348,7 +348,7 @@ func TestEximUndoesEscapes(t *testing.T) {
 		"a backslash that is the text's own":         {`back\slash\name C:\new`, `back\slash\name C:\new`},
 		"UTF-8 in octal":                             {`\347\224\250 x`, "用 x"},
 		"Latin-1 stays escaped":                      {`bo\356te`, `bo\356te`},
-		"a run that holds UTF-8 by accident is none": {`\323\303\273\247`, `\323\303\273\247`},
+		"a run that holds UTF-8 by accident is none": {`\323\303\273 x`, `\323\303\273 x`},
 		"a last character that was cut":              {`\320\236\320`, "О"},
 		"control characters stay escaped":            {`ESC[\033[31m] CR[\r]`, `ESC[\033[31m] CR[\r]`},
 		"octal that is cut":                          {`x\32`, `x\32`},
