@@ -1,0 +1,143 @@
+package parsers
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"mtatap/event"
+)
+
+var eximBenchLines = map[string][]string{
+	"delivered": {
+		eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
+	"bounced": {
+		eximHead + `** p@bigmail.example R=dnslookup T=remote_smtp H=mx.bigmail.example [198.51.100.1]: SMTP error from remote mail server after RCPT TO:<p@bigmail.example>: 550-5.1.1 The email account that you tried to reach does not exist. Please try\n550-5.1.1 double-checking the recipient's email address for typos or\n550 5.1.1 unnecessary spaces.`},
+	"delivered through syslog": {
+		"Nov 23 19:26:45 mta-out exim[146]: " + eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
+	"remembered": {
+		eximHead + `<= sender@sender.example U=root P=local S=389 id=sent-ok.64@sender.example`,
+		eximHead + `Completed`},
+	"uninteresting": {
+		eximHead + `H=mx.refused.example [198.51.100.200] Connection refused`,
+		eximHead + `== p@corp.example R=dnslookup T=remote_smtp defer (-54): retry time not reached for any host for 'corp.example'`,
+		"2026-11-23 19:26:44 Start queue run: pid=111",
+		"2026-11-23 19:27:06 H=client.example [192.0.2.77] F=<user@client.example> rejected RCPT <someone@elsewhere.example>: relay not permitted",
+		"Nov 23 19:30:50 mta-out exim[301]: [2/5] xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
+}
+
+func BenchmarkExim(b *testing.B) {
+	for name, texts := range eximBenchLines {
+		b.Run(name, func(b *testing.B) {
+			p := newExim(Options{})
+			p.Parse(nil, eximTestLine(eximBenchLines["remembered"][0], 0))
+			lines, size := make([]Line, len(texts)), 0
+			for i, t := range texts {
+				lines[i] = eximTestLine(t, 0)
+				size += len(t) + 1
+			}
+			b.SetBytes(int64(size / len(lines)))
+			b.ReportAllocs()
+			var dst []event.Delivery
+			for i := 0; b.Loop(); i++ {
+				dst, _ = p.Parse(dst[:0], lines[i%len(lines)])
+			}
+		})
+	}
+}
+
+func TestEximLinesWithoutADeliveryDoNotAllocate(t *testing.T) {
+	for _, name := range []string{"remembered", "uninteresting"} {
+		p := newExim(Options{Rejects: name == "remembered"})
+		var lines []Line
+		for _, text := range eximBenchLines[name] {
+			lines = append(lines, eximTestLine(text, 0))
+		}
+		if n := testing.AllocsPerRun(100, func() {
+			for _, l := range lines {
+				p.Parse(nil, l)
+			}
+		}); n != 0 {
+			t.Errorf("%s: %v allocations, want 0", name, n)
+		}
+	}
+}
+
+func TestEximReadsHostileLinesInLinearTime(t *testing.T) {
+	for name, unit := range map[string]string{
+		"colons": "a: ", "brackets": " <", "quoted originals": ` <"a`, "fields": " R=x", "closed brackets": " <a b> R=",
+		"quotes": `"`, "backslashes": `\n5`, "replies": `\n550-x`, "parents": " (a", "octal": `\303`,
+	} {
+		for _, flag := range []string{"=> ", "** ", "== x@y.example R=a T=b defer (1)", `=> x@y.example R=a C="250 `, "** x@y.example R=a: SMTP error from remote mail server after end of data: 550-", "<= ", "H=x rejected RCPT "} {
+			line := eximTestLine(eximHead+flag+strings.Repeat(unit, 64<<10/len(unit)), 0)
+			start := time.Now()
+			newExim(Options{Rejects: true}).Parse(nil, line)
+			if took := time.Since(start); took > 2*time.Second {
+				t.Errorf("%s behind %q took %v", name, flag, took)
+			}
+		}
+	}
+}
+
+func FuzzExim(f *testing.F) {
+	for _, lines := range eximBenchLines {
+		f.Add([]byte(strings.Join(lines, "\n")), true)
+	}
+	f.Add([]byte(eximHead2+`== a@b@c <"a@b"@c> R=r T=t defer (110): Connection timed out H=m [::1]:25*: SMTP timeout after end of data DT=1s`), false)
+	f.Add([]byte("Nov 23 19:30:46 h exim[1]: [1/2] "+eximHead+"=> |/bin/x <y> (a@b) <c@d> R=x T=y\nNov 23 19:30:46 h exim[1]: [2/2] QT=1d"), true)
+	f.Add([]byte(eximHead+`H=c (h) [1.2.3.4] x@y F=<u> rejected after DATA: R=a T=b C="550 x"`), true)
+	f.Fuzz(func(t *testing.T, text []byte, requested bool) {
+		p := newExim(Options{Rejects: requested, NonAttempts: requested, MaxRemembered: 4})
+		var all []event.Delivery
+		for i, l := range strings.Split(string(text), "\n") {
+			got, _ := p.Parse(nil, eximTestLine(l, int64(i)))
+			if len(got) > 2 { // one of an unfinished record, one of the line
+				t.Fatalf("%d deliveries from one line", len(got))
+			}
+			all = append(all, got...)
+		}
+		snapshot := p.Snapshot(nil)
+		all = append(all, p.Flush(nil)...)
+		q := newExim(p.opts)
+		if err := q.Restore(snapshot); err != nil {
+			t.Fatalf("Restore of a snapshot: %v", err)
+		}
+		if string(q.Snapshot(nil)) != string(snapshot) {
+			t.Error("a restored snapshot differs")
+		}
+		q.Restore(text)
+		for _, d := range all {
+			if d.Status == event.StatusUnknown || d.Status == event.Rejected && !requested || d.NotAttempted && !requested {
+				t.Errorf("status %v", d.Status)
+			}
+			if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) || d.Relay.Port < 0 || d.Relay.Port > 65535 {
+				t.Errorf("code %d, port %d", d.SMTPCode, d.Relay.Port)
+			}
+			if strings.Contains(d.Diagnostic, "\n") || utf8.Valid(text) && !utf8.ValidString(d.Diagnostic) {
+				t.Errorf("diagnostic %q", d.Diagnostic)
+			}
+			if strings.ContainsAny(d.QueueID, " <>") || d.Raw == "" || d.MTA != event.Exim {
+				t.Errorf("delivery %+v", d)
+			}
+		}
+	})
+}
+
+func FuzzEximRestore(f *testing.F) {
+	p := newExim(Options{})
+	for i, l := range []string{eximBenchLines["remembered"][0], "Nov 23 19:30:46 h exim[1]: [1/2] " + eximHead + "=> a@b R=x T=y"} {
+		p.Parse(nil, eximTestLine(l, int64(i)))
+	}
+	f.Add(p.Snapshot(nil))
+	f.Add([]byte{eximSnapshotVersion, 0})
+	f.Fuzz(func(t *testing.T, snapshot []byte) {
+		p := newExim(Options{MaxRemembered: 8})
+		if err := p.Restore(snapshot); err != nil && p.messages.len()+len(p.splits.pending) > 0 {
+			t.Error("something is remembered after an error")
+		}
+		p.Parse(nil, eximTestLine(eximBenchLines["delivered"][0], 0))
+		p.Parse(nil, eximTestLine("Nov 23 19:30:46 h exim[1]: [2/2] x", 1))
+		p.Flush(nil)
+	})
+}

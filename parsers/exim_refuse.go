@@ -1,0 +1,164 @@
+package parsers
+
+import (
+	"strings"
+
+	"mtatap/event"
+)
+
+// eximRefused is what a record says that this host refused at SMTP time.
+type eximRefused struct {
+	phase     event.Phase
+	sender    string
+	hasSender bool
+	recipient string
+	text      string // behind the first ": "
+}
+
+// refuse makes the delivery that a refusal record tells of.
+func (p *exim) refuse(dst []event.Delivery, r *eximRecord, src *eximSource) []event.Delivery {
+	record, _, _ := strings.Cut(r.rest, "\n") // the reject log adds the headers
+	refused, ok := readEximRefusal(record)
+	if !ok || src.envelope.tag != "" && p.refusals.seen(src.envelope.host, src.envelope.pid, r.id, record) {
+		return dst
+	}
+	d := p.start(r, src)
+	p.recall(&d)
+	d.Status, d.Phase = event.Rejected, refused.phase
+	if refused.hasSender {
+		d.Sender, d.SenderKnown = refused.sender, true
+	}
+	if refused.recipient != "" {
+		d.Recipient, d.RecipientSource = refused.recipient, event.RecipientFromLog
+	}
+	const callout = "SMTP error from remote mail server after "
+	if i := strings.Index(refused.text, callout); i >= 0 {
+		_, refused.text = cutEximStage(refused.text[i+len(callout):])
+	}
+	setEximReply(&d, refused.text)
+	return append(dst, d)
+}
+
+// isEximRefusal reports whether a record says that this host refused something.
+func isEximRefusal(s string) bool {
+	if !strings.Contains(s, "rejected") {
+		return false
+	}
+	s, _, _ = strings.Cut(s, "\n")
+	_, ok := readEximRefusal(s)
+	return ok
+}
+
+// readEximRefusal reads "[H=host ...][U=user] [F=<sender>] [temporarily ]rejected
+// COMMAND ...[: text]" from left to right.
+func readEximRefusal(s string) (r eximRefused, ok bool) {
+	for s != "" {
+		s = strings.TrimPrefix(s, " ")
+		if rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "temporarily "), "rejected "); ok {
+			return r, r.readCommand(rest)
+		}
+		if rest, ok := strings.CutPrefix(s, "unqualified recipient rejected: "); ok {
+			return r, r.readCommand("RCPT " + rest)
+		}
+		switch name := eximFieldName(s); {
+		case name == "F" && strings.HasPrefix(s, "F=<"):
+			end := eximClosing(s[3:])
+			if end < 0 || s[3+end] != '>' {
+				return r, false
+			}
+			r.sender, r.hasSender = s[3:3+end], true
+			s = s[3+end+1:]
+		case name == "DN" && strings.HasPrefix(s, `DN="`):
+			_, s = cutEximQuoted(s[3:])
+		case name != "" || strings.HasPrefix(s, "(") || strings.HasPrefix(s, "["):
+			s = s[quotedTokenLen(s):]
+		default:
+			n := quotedTokenLen(s)
+			if r.recipient != "" || strings.IndexByte(s[:n], '@') < 1 || !strings.HasPrefix(s[n:], " F=<") {
+				return r, false
+			}
+			r.recipient, s = s[:n], s[n:] // refused by the next host of a cut-through delivery
+		}
+	}
+	return r, false
+}
+
+// eximRefusedCommands are what can be refused. ETRN, VRFY and EXPN are no mail.
+var eximRefusedCommands = [...]struct {
+	head  string
+	phase event.Phase
+}{
+	{"RCPT ", event.PhaseRcpt},
+	{"MAIL FROM:", event.PhaseMail},
+	{"MAIL ", event.PhaseMail},
+	{"EHLO", event.PhaseHelo},
+	{"HELO", event.PhaseHelo},
+	{"connection", event.PhaseConnect},
+	{"DATA", event.PhaseData},
+	{"after DATA", event.PhaseDot},
+	{"during MIME ACL checks", event.PhaseDot},
+	{"by local_scan()", event.PhaseDot},
+	{"by non-SMTP ACL", event.PhaseLocal},
+	{"AUTH", event.PhaseAuth},
+	{"STARTTLS", event.PhaseStartTLS},
+}
+
+func (r *eximRefused) readCommand(s string) bool {
+	for _, c := range &eximRefusedCommands {
+		rest, ok := strings.CutPrefix(s, c.head)
+		if !ok {
+			continue
+		}
+		r.phase = c.phase
+		if strings.HasPrefix(rest, "<") {
+			end := eximClosing(rest[1:])
+			if end < 0 || rest[1+end] != '>' {
+				return false
+			}
+			if address := rest[1 : 1+end]; c.phase == event.PhaseRcpt {
+				r.recipient = address
+			} else if c.phase == event.PhaseMail {
+				r.sender, r.hasSender = address, true
+			}
+			rest = rest[end+2:]
+		}
+		if strings.HasPrefix(rest, ": R=") || strings.HasPrefix(rest, ": T=") {
+			var f eximFields
+			f.read(rest[1:])
+			r.text = f.confirmation
+			return true
+		}
+		_, r.text, _ = strings.Cut(rest, ": ")
+		return true
+	}
+	return false
+}
+
+// eximRefusals remembers the last refusals through syslog: Exim writes each
+// twice, for the main log and for the reject log.
+type eximRefusals struct {
+	hashes [16]uint64
+	next   int
+}
+
+// seen reports whether these words came once before, and forgets them then, or
+// remembers them.
+func (r *eximRefusals) seen(words ...string) bool {
+	const offset, prime = 14695981039346656037, 1099511628211 // FNV-1a
+	h := uint64(offset)
+	for _, w := range words {
+		for i := 0; i < len(w); i++ {
+			h = (h ^ uint64(w[i])) * prime
+		}
+		h *= prime
+	}
+	for i, seen := range r.hashes {
+		if seen == h {
+			r.hashes[i] = 0
+			return true
+		}
+	}
+	r.hashes[r.next] = h
+	r.next = (r.next + 1) % len(r.hashes)
+	return false
+}
