@@ -26,6 +26,8 @@ type haraka struct {
 	stamps   stamps
 	memory   *memory[harakaTransaction]
 	bytes    int // held by all transactions
+	maxBytes int
+	loose    []byte // the failed connection that the line before told of, without an item
 	scratch  []byte
 	split    bool // the log is of a server with always_split
 	detailed bool // the log has INFO lines, thus every failed attempt
@@ -34,10 +36,11 @@ type haraka struct {
 
 func newHaraka(o Options) *haraka {
 	return &haraka{
-		rejects: o.Rejects,
-		evicted: o.Evicted,
-		stamps:  stamps{zone: o.zone()},
-		memory:  newMemory[harakaTransaction](o.maxRemembered(), nil),
+		rejects:  o.Rejects,
+		evicted:  o.Evicted,
+		stamps:   stamps{zone: o.zone()},
+		memory:   newMemory[harakaTransaction](o.maxRemembered(), nil),
+		maxBytes: maxHarakaBytes,
 	}
 }
 
@@ -49,6 +52,8 @@ func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error
 		return dst, nil
 	}
 	p.detailed = p.detailed || rec.level == "INFO"
+	loose := p.loose
+	p.loose = p.loose[:0]
 	switch {
 	case rec.origin == "core":
 		return p.inbound(dst, line, &rec)
@@ -56,16 +61,19 @@ func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error
 		return dst, nil
 	case rec.uuid == "-":
 		p.window.outbound(rec.message)
+		if strings.HasPrefix(rec.message, "Failed to get ") {
+			p.loose = appendHarakaTrouble(p.loose, &rec)
+		}
 		return dst, nil
 	}
-	return p.outbound(dst, line, &rec)
+	return p.outbound(dst, line, &rec, loose)
 }
 
 // Flush implements Parser. Nothing is ever held back.
 func (p *haraka) Flush(dst []event.Delivery) []event.Delivery { return dst }
 
-// outbound reads a line of a queue item.
-func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord) ([]event.Delivery, error) {
+// outbound reads a line of a queue item; loose is what the line before left.
+func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord, loose []byte) ([]event.Delivery, error) {
 	id, number, ok := cutHarakaItem(rec.uuid)
 	if !ok {
 		return dst, nil
@@ -77,7 +85,7 @@ func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord) ([
 	case strings.HasPrefix(m, "recipient <"):
 		return p.refused(dst, line, id, number)
 	case strings.HasPrefix(m, "Temp failing "), strings.HasPrefix(m, "bouncing mail: "), strings.HasPrefix(m, "Bouncing mail: "):
-		return p.failed(dst, line, id, number)
+		return p.failed(dst, line, id, number, loose)
 	default:
 		p.progress(rec, id, number)
 		return dst, nil
@@ -163,9 +171,22 @@ func (l *harakaLine) to(addr string) event.Delivery {
 	return d
 }
 
-var errHarakaDelivered = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "delivered line without its fields"}
-var errHarakaRecipient = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "recipient line without an outcome"}
-var errHarakaDeferral = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "deferral without a reason"}
+// appendHarakaOnce appends d unless the deliveries from start on, which are
+// those of the same line, have its recipient.
+func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event.Delivery {
+	for i := start; i < len(dst); i++ {
+		if dst[i].Recipient == d.Recipient {
+			return dst
+		}
+	}
+	return append(dst, d)
+}
+
+var (
+	errHarakaDelivered = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "delivered line without its fields"}
+	errHarakaRecipient = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "recipient line without an outcome"}
+	errHarakaDeferral  = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "deferral without a reason"}
+)
 
 // delivered reads "delivered file=QF domain=D host=H ip=IP ... rcpts=ok/fail/bounce".
 func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
@@ -193,9 +214,9 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 		case "port":
 			d.Relay.Port = harakaPort(value)
 		case "response":
-			d.Diagnostic = strings.Join(strings.Fields(unescapeHaraka(value)), " ")
+			d.Diagnostic = strings.TrimSpace(unescapeHaraka(value))
 		case "delay":
-			if s, err := strconv.ParseFloat(value, 64); err == nil && s >= 0 {
+			if s, err := strconv.ParseFloat(value, 64); err == nil && s >= 0 && s < 1e9 {
 				d.Delay = event.KnownSeconds(s)
 			}
 		case "fails":
@@ -213,7 +234,7 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	if isHarakaIP(ip) {
 		d.Relay.IP = ip
 	} else if ip != "" {
-		d.Relay.Host = ip // the path of a socket
+		d.Relay = event.Relay{Host: ip} // the path of a socket
 	}
 	d.EnhancedCode, _ = event.CutEnhanced(d.Diagnostic)
 	l.from(t)
@@ -224,10 +245,11 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 		m.anyItem = true
 		open = t.waiting(m)
 	}
+	before := len(dst)
 	// More than were delivered: lines are missing, so nobody knows which.
 	for i := range t.recipients {
 		if r := &t.recipients[i]; open <= counts.delivered && t.waits(i, m) {
-			dst = append(dst, l.to(string(r.addr)))
+			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
 			r.item, r.state = number, harakaClosed
 		}
 	}
@@ -280,7 +302,7 @@ func (t *harakaTransaction) waiting(m harakaMatch) int {
 // where the attempt before ended.
 func (t *harakaTransaction) waits(i int, m harakaMatch) bool {
 	r := &t.recipients[i]
-	if r.twice || t.itemOf(i, m.split) != m.item && (r.item != 0 || !m.anyItem) || !sameHarakaDomain(harakaDomain(view(r.addr)), m.domain) {
+	if r.twice && !m.split || t.itemOf(i, m.split) != m.item && (r.item != 0 || !m.anyItem) || !sameHarakaDomain(harakaDomain(view(r.addr)), m.domain) {
 		return false
 	}
 	if r.state != harakaDeferred {

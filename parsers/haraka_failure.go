@@ -7,11 +7,13 @@ import (
 	"mtatap/event"
 )
 
+const triedAllMXs = "Tried all MXs"
+
 const lastHarakaPhase = uint8(event.PhaseQueue)
 
 // failed reads a line about a whole item: "Temp failing QF for N seconds: REASON"
 // or "bouncing mail: REASON".
-func (p *haraka) failed(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
+func (p *haraka) failed(dst []event.Delivery, line Line, id string, number int32, loose []byte) ([]event.Delivery, error) {
 	l := p.retain(line)
 	status, attempt, reason, ok := readHarakaFailure(l.text(l.message))
 	if !ok {
@@ -20,6 +22,9 @@ func (p *haraka) failed(dst []event.Delivery, line Line, id string, number int32
 	t, isNew := p.remember(id)
 	before := t.size
 	it := t.item(number)
+	if it != nil && reason == triedAllMXs {
+		it.adopt(loose)
+	}
 	l.delivery.Status = status
 	if l.delivery.Attempt = attempt; attempt == 0 {
 		l.delivery.Attempt = p.attempt(t, it, isNew)
@@ -105,10 +110,11 @@ func cutHarakaNamed(reason string) (list string, ok bool) {
 // their own lines already did. Expiry is told in any case: it is final, where
 // their own lines said deferred.
 func (p *haraka) failedSome(dst []event.Delivery, l *harakaLine, t *harakaTransaction, number int32, list, reason string) []event.Delivery {
-	for {
+	before := len(dst)
+	for range maxHarakaRecipients {
 		addr, rest, ok := cutHarakaAddress(list)
 		if !ok {
-			return dst
+			break
 		}
 		r := t.find(addr, number)
 		d := l.to(addr)
@@ -116,10 +122,10 @@ func (p *haraka) failedSome(dst []event.Delivery, l *harakaLine, t *harakaTransa
 		case r != nil && r.state == harakaDeferred && d.Status == event.Expired:
 			setHarakaReply(&d, string(r.reply))
 			d.Phase = event.PhaseRcpt
-			dst = append(dst, d)
+			dst = appendHarakaOnce(dst, before, d)
 		case r == nil || r.state == harakaOpen:
 			d.Diagnostic, d.Phase = reason, event.PhaseRcpt
-			dst = append(dst, d)
+			dst = appendHarakaOnce(dst, before, d)
 		}
 		if r == nil {
 			r = t.add(addr)
@@ -131,9 +137,10 @@ func (p *haraka) failedSome(dst []event.Delivery, l *harakaLine, t *harakaTransa
 			}
 		}
 		if list, ok = strings.CutPrefix(rest, ", "); !ok {
-			return dst
+			break
 		}
 	}
+	return dst
 }
 
 // failedAll gives the outcome to the recipients of the item that had none in
@@ -143,19 +150,18 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 	d := &l.delivery
 	explainHaraka(d, t.known(number), reason)
 	p.learnIndex(t, number)
-	known := false
+	known, before := false, len(dst)
 	for i := range t.recipients {
 		r := &t.recipients[i]
 		if t.itemOf(i, p.split) != number {
 			continue
 		}
 		known = true
-		if r.twice || r.state == harakaClosed {
+		if r.twice && !p.split || r.state == harakaClosed {
 			continue
 		}
 		if r.state == harakaOpen || r.state == harakaDeferred && d.Status != event.Deferred {
-			dst = append(dst, l.to(string(r.addr)))
-			r.item = number
+			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
 		}
 		// A recipient that was rejected is tried again with all the others.
 		if r.state = harakaOpen; d.Status != event.Deferred {
@@ -170,7 +176,16 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 
 // attemptEnds forgets what was only true of the attempt.
 func (it *harakaItem) attemptEnds() {
-	it.phase, it.peer, it.trouble = 0, it.peer[:0], it.trouble[:0]
+	it.phase, it.lost, it.peer, it.trouble = 0, 0, it.peer[:0], it.trouble[:0]
+}
+
+// adopt takes a failed connection that was logged without an item. Before 3.1 it
+// is logged so, and for the last host of an item directly before the line that
+// gives up. Where the item's peer is known it must be that of the connection.
+func (it *harakaItem) adopt(loose []byte) {
+	if len(loose) > 0 && strings.Contains(string(loose), string(it.peer)) {
+		it.trouble, it.lost = append(it.trouble[:0], loose...), 0
+	}
 }
 
 // setHarakaReply fills in a remote's reply.
@@ -195,9 +210,8 @@ func explainHaraka(d *event.Delivery, it *harakaItem, reason string) {
 		}
 		return
 	}
-	d.Diagnostic = reason
 	switch {
-	case reason == "Tried all MXs":
+	case reason == triedAllMXs:
 		explainTrouble(d, it)
 	case hasHarakaPrefix(reason, "DNS lookup failure", "Temporary MX lookup error", "No MX for ", "No Such Domain", "Nowhere to deliver mail", "Domain "):
 		d.Phase, d.Relay = event.PhaseDNS, event.Relay{}
@@ -214,10 +228,8 @@ func explainTrouble(d *event.Delivery, it *harakaItem) {
 	}
 	trouble := string(it.trouble)
 	d.Diagnostic += " (" + trouble + ")"
-	var phase event.Phase
-	d.Relay, phase = readHarakaTrouble(trouble)
-	if phase != event.PhaseUnknown {
-		d.Phase = phase
+	if d.Relay, d.Phase = readHarakaTrouble(trouble); d.Phase == event.PhaseUnknown {
+		d.Phase = event.Phase(it.lost)
 	}
 }
 
@@ -236,7 +248,7 @@ func (p *haraka) progress(rec *harakaRecord, id string, number int32) {
 	m := rec.message
 	if rec.level == "PROTOCOL" {
 		phase, ok := harakaCommand(m)
-		if it := p.itemFor(id, number, ok); it != nil && (it.phase == 0 || phase != event.PhaseBanner) {
+		if it := p.itemFor(id, number, ok && (phase != event.PhaseBanner || p.memory.get(id) != nil)); it != nil && (it.phase == 0 || phase != event.PhaseBanner) {
 			it.phase = uint8(phase)
 		}
 		return
@@ -251,10 +263,8 @@ func (p *haraka) progress(rec *harakaRecord, id string, number int32) {
 		return
 	}
 	if it := p.itemFor(id, number, true); it != nil {
-		if it.trouble = appendHarakaTrouble(it.trouble[:0], m, rec.format); len(it.trouble) > maxHarakaTrouble {
-			it.trouble = it.trouble[:maxHarakaTrouble]
-		}
-		it.phase, it.peer = 0, it.peer[:0]
+		it.trouble = appendHarakaTrouble(it.trouble[:0], rec)
+		it.lost, it.phase, it.peer = it.phase, 0, it.peer[:0]
 	}
 }
 
@@ -316,24 +326,27 @@ func cutHarakaPeer(m string) (peer string, ok bool) {
 }
 
 // appendHarakaTrouble appends the message without its wrapping.
-func appendHarakaTrouble(dst []byte, m string, format harakaFormat) []byte {
-	for _, head := range [...]string{"Failed to get socket: ", "Failed to get pool entry: "} {
-		if rest, ok := strings.CutPrefix(m, head); ok {
-			m = rest
-		}
+func appendHarakaTrouble(dst []byte, rec *harakaRecord) []byte {
+	m := rec.message
+	for _, head := range [...]string{"Failed to get socket: ", "Failed to get pool entry: ", "Outbound connection error: ", "Error: "} {
+		m = strings.TrimPrefix(m, head)
 	}
 	m, _, _ = strings.Cut(m, " - Local (")
 	m = strings.TrimSuffix(m, " Trying next MX.")
-	if m = clip(m); format == harakaDefault {
-		return append(dst, m...)
+	start := len(dst)
+	if m = clip(m); rec.format == harakaDefault {
+		dst = append(dst, m...)
+	} else {
+		dst = appendUnescaped(dst, m)
 	}
-	return appendUnescaped(dst, m)
+	return dst[:min(len(dst), start+maxHarakaTrouble)]
 }
 
 // readHarakaTrouble returns the peer and the phase of a connection that failed:
 //
 //	connect ECONNREFUSED 192.0.2.1:25
 //	connection timed out to outbound::{"port":25,"host":"192.0.2.1"}
+//	Outbound connection timed out to 192.0.2.1:25
 //	Ongoing connection failed to 192.0.2.1:25 : socket timeout waiting on rcpt
 //	Remote end 192.0.2.1:25 closed connection while we were processing mail.
 func readHarakaTrouble(s string) (event.Relay, event.Phase) {
@@ -341,6 +354,9 @@ func readHarakaTrouble(s string) (event.Relay, event.Phase) {
 		_, peer, _ := strings.Cut(rest, " ")
 		peer, _, _ = strings.Cut(peer, ",") // of several addresses the first
 		return harakaPeer(peer), event.PhaseConnect
+	}
+	if rest, ok := strings.CutPrefix(s, "Outbound connection timed out to "); ok {
+		return harakaPeer(rest), event.PhaseConnect
 	}
 	if rest, ok := strings.CutPrefix(s, "connection timed out"); ok {
 		var relay event.Relay

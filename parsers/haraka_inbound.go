@@ -79,6 +79,9 @@ func (p *haraka) rejected(line Line, name string, phase event.Phase) event.Deliv
 	l := p.retain(line)
 	addr, fields, _ := p.address(&l.harakaRecord, name)
 	d := l.delivery
+	if l.format != harakaDefault {
+		addr = strings.Clone(addr) // it may be in the scratch space
+	}
 	if d.Phase = phase; phase == event.PhaseRcpt {
 		d.Recipient, d.RecipientSource = addr, event.RecipientFromLog
 		if sender, ok := fields.find("sender"); ok {
@@ -148,6 +151,7 @@ func (p *haraka) queue(dst []event.Delivery, line Line, rec *harakaRecord, field
 // refusedMessage gives a refusal after the end of data to all recipients.
 func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *harakaTransaction) []event.Delivery {
 	if p.rejects {
+		before := len(dst)
 		l := p.retain(line)
 		fields, ok := l.after("message")
 		if !ok {
@@ -162,7 +166,7 @@ func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *h
 		} else {
 			for i := range t.recipients {
 				if r := &t.recipients[i]; !r.twice {
-					dst = append(dst, l.to(string(r.addr)))
+					dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
 				}
 			}
 		}

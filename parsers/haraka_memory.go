@@ -55,6 +55,7 @@ type harakaItem struct {
 	number  int32
 	fails   int32 // attempts that failed, as its queue file says
 	phase   uint8 // event.Phase of the last command; protocol level only
+	lost    uint8 // event.Phase in which the last connection failed
 	peer    []byte
 	trouble []byte // the last connection that failed in this attempt
 }
@@ -180,7 +181,7 @@ func (p *haraka) remember(id string) (t *harakaTransaction, isNew bool) {
 	if t := p.memory.get(id); t != nil {
 		return t, false
 	}
-	for p.memory.len() > 0 && (p.memory.len() >= p.memory.max || p.bytes > maxHarakaBytes) {
+	for p.memory.len() > 0 && (p.memory.len() >= p.memory.max || p.bytes > p.maxBytes) {
 		p.forgetOldest()
 	}
 	t, _ = p.memory.put(id)
@@ -214,6 +215,7 @@ const harakaSnapshotVersion = 1
 // Snapshot implements Parser.
 func (p *haraka) Snapshot(dst []byte) []byte {
 	dst = append(dst, harakaSnapshotVersion, harakaFlags(p.split, p.detailed))
+	dst = appendBytes(dst, p.loose)
 	dst = binary.AppendUvarint(dst, uint64(p.memory.len()))
 	p.memory.each(func(id []byte, t *harakaTransaction) {
 		dst = appendBytes(dst, id)
@@ -233,7 +235,7 @@ func (p *haraka) Snapshot(dst []byte) []byte {
 			it := &t.items[i]
 			dst = binary.AppendUvarint(dst, uint64(it.number))
 			dst = binary.AppendUvarint(dst, uint64(it.fails))
-			dst = append(dst, it.phase)
+			dst = append(dst, it.phase, it.lost)
 			dst = appendBytes(appendBytes(dst, it.peer), it.trouble)
 		}
 	})
@@ -249,6 +251,7 @@ func (p *haraka) Restore(snapshot []byte) error {
 	}
 	f := readHarakaByte(r)
 	p.split, p.detailed = f&1 != 0, f&2 != 0
+	p.loose = append(p.loose, clip(r.bytes())...)
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		p.restoreTransaction(r)
 	}
@@ -285,14 +288,15 @@ func (p *haraka) restoreTransaction(r *snapshotReader) {
 	}
 	t.whole = f&2 != 0
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		number, fails, phase := readHarakaNumber(r), readHarakaNumber(r), readHarakaByte(r)
+		number, fails, phase, lost := readHarakaNumber(r), readHarakaNumber(r), readHarakaByte(r), readHarakaByte(r)
 		peer, trouble := clip(r.bytes()), clip(r.bytes())
-		if t.known(number) != nil || len(t.items) >= maxHarakaItems || phase > lastHarakaPhase {
+		if t.known(number) != nil || len(t.items) >= maxHarakaItems || max(phase, lost) > lastHarakaPhase {
 			r.fail()
 			break
 		}
 		it := t.item(number)
-		it.fails, it.phase, it.peer, it.trouble = fails, phase, append(it.peer, peer...), append(it.trouble, trouble...)
+		it.fails, it.phase, it.lost = fails, phase, lost
+		it.peer, it.trouble = append(it.peer, peer...), append(it.trouble, trouble...)
 	}
 	p.bytes += t.size
 }
@@ -330,5 +334,5 @@ func harakaFlags(set ...bool) byte {
 
 func (p *haraka) clear() {
 	p.memory = newMemory[harakaTransaction](p.memory.max, nil)
-	p.bytes, p.split, p.detailed, p.window = 0, false, false, harakaWindow{}
+	p.bytes, p.loose, p.split, p.detailed, p.window = 0, p.loose[:0], false, false, harakaWindow{}
 }
