@@ -52,10 +52,7 @@ func (m *memory[V]) put(id string) (v *V, isNew bool) {
 		return &m.slots[i].value, false
 	}
 	if len(m.index) >= m.max {
-		m.forget(m.oldest)
-		if m.evicted != nil {
-			m.evicted()
-		}
+		m.evict()
 	}
 	h := maphash.String(m.seed, id)
 	if i, ok := m.index[h]; ok { // another id of the same hash: practically never
@@ -80,6 +77,17 @@ func (m *memory[V]) drop(id string) {
 	if i, ok := m.find(id); ok {
 		m.forget(i)
 	}
+}
+
+// evict forgets the message that was not touched for longest, of which there
+// must be one, and returns the value it leaves.
+func (m *memory[V]) evict() *V {
+	i := m.oldest
+	m.forget(i)
+	if m.evicted != nil {
+		m.evicted()
+	}
+	return &m.slots[i].value
 }
 
 // each calls f for each message, the longest untouched first. f must not call
