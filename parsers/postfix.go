@@ -50,14 +50,14 @@ func newPostfix(opts Options) *postfix {
 
 // Parse implements Parser.
 func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
-	e, ok := p.envelope.read(view(line.Text))
+	message, ok := p.envelope.message(view(line.Text))
 	if !ok {
 		return dst, nil
 	}
-	id, rest, ok := cutPostfixID(e.message)
+	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {
-			if rest, ok := strings.CutPrefix(e.message, "NOQUEUE: "); ok && isPostfixReject(rest) {
+			if rest, ok := strings.CutPrefix(message, "NOQUEUE: "); ok && isPostfixReject(rest) {
 				return p.reject(dst, line)
 			}
 		}

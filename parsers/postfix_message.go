@@ -46,9 +46,8 @@ func (p *postfix) remember(id string) *postfixMessage {
 }
 
 func (p *postfix) forget(id string) {
-	if m := p.messages.get(id); m != nil {
+	if m := p.messages.drop(id); m != nil {
 		p.reset(m)
-		p.messages.drop(id)
 	}
 }
 
@@ -147,7 +146,10 @@ func (p *postfix) shrink() {
 // expire appends an event for each recipient of m that is still deferred. Where
 // not all of them are known, one without recipient stands for the others.
 func (p *postfix) expire(dst []event.Delivery, line Line, m *postfixMessage) []event.Delivery {
-	raw, e, joined := p.retain(line.Text, m)
+	raw, joined, e, ok := p.retain(line.Text, m)
+	if !ok {
+		return dst
+	}
 	base := event.Delivery{Status: event.Expired, Phase: event.PhaseQueue}
 	p.fill(&base, line, raw, e)
 	base.QueueID, _, _ = cutPostfixID(e.message)

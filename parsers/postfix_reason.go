@@ -93,6 +93,10 @@ func readPostfixTrouble(d *event.Delivery, reason string, f *postfixStatus) {
 		}
 		return
 	}
+	if strings.HasSuffix(d.Diagnostic, " does not accept mail (nullMX)") || strings.HasSuffix(d.Diagnostic, " loops back to myself") {
+		d.Phase = event.PhaseDNS
+		return
+	}
 	switch d.Program {
 	case "error", "retry", "qmgr", "oqmgr", "cleanup", "bounce":
 		d.Phase = event.PhaseQueue
@@ -111,8 +115,6 @@ var postfixTroubles = [...]struct {
 	{"connect to ", event.PhaseConnect, "", ""},
 	{"Host or domain name not found.", event.PhaseDNS, "", ""},
 	{"Name service error for ", event.PhaseDNS, "", ""},
-	{"Domain ", event.PhaseDNS, "", ""},
-	{"mail for ", event.PhaseDNS, "", ""},
 	{"Host found but no data", event.PhaseDNS, "", ""},
 	{"Malformed DNS server reply", event.PhaseDNS, "", ""},
 	{"Malformed or unexpected name server reply", event.PhaseDNS, "", ""},

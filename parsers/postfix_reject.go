@@ -23,16 +23,17 @@ func isPostfixReject(s string) bool {
 // checks, whose lines hold the header as the sender wrote it. The client is no
 // relay: it gave no reply.
 func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, error) {
-	e, _ := p.envelope.read(view(line.Text))
-	_, rest, _ := strings.Cut(e.message, "reject: ")
+	raw, _, e, ok := p.retain(line.Text, nil)
+	if !ok {
+		return dst, nil
+	}
+	id, rest, _ := strings.Cut(e.message, ": ")
+	_, rest, _ = strings.Cut(rest, "reject: ")
 	stage, _, _ := strings.Cut(rest, " ")
 	phase, ok := postfixStagePhase(stage)
 	if !ok {
 		return dst, nil
 	}
-	raw, e, _ := p.retain(line.Text, nil)
-	id, rest, _ := strings.Cut(e.message, ": ")
-	_, rest, _ = strings.Cut(rest, "reject: ")
 	text, s, ok := readPostfixReject(strings.TrimSuffix(rest[len(stage):], "\r"))
 	if !ok {
 		return dst, p.unparsed(e.tag)

@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"strconv"
 	"strings"
 
 	"mtatap/event"
@@ -10,7 +9,10 @@ import (
 // status reads the delivery status line of message id.
 func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.Delivery, error) {
 	m := p.messages.get(id)
-	raw, e, joined := p.retain(line.Text, m)
+	raw, joined, e, ok := p.retain(line.Text, m)
+	if !ok {
+		return dst, nil
+	}
 	id, rest, _ := cutPostfixID(e.message)
 	s, ok := readPostfixStatus(strings.TrimSuffix(rest[len("to=<"):], "\r"))
 	if !ok {
@@ -54,8 +56,8 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 }
 
 // retain copies text, and what m remembers for its events, into one string and
-// reads the envelope again from there.
-func (p *postfix) retain(text []byte, m *postfixMessage) (raw string, e envelope, joined string) {
+// reads the envelope from there. ok is false where there is none.
+func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e envelope, ok bool) {
 	var b strings.Builder
 	if m != nil {
 		b.Grow(len(text) + len(m.sender) + len(m.messageID))
@@ -66,11 +68,11 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw string, e envelope
 		b.Write(text)
 	}
 	raw, joined = b.String()[:len(text)], b.String()[len(text):]
-	e, _ = p.envelope.read(raw)
+	e, ok = p.envelope.read(raw)
 	if e.copied {
 		e.message, e.copied = strings.Clone(e.message), false
 	}
-	return raw, e, joined
+	return raw, joined, e, ok
 }
 
 // fill sets what the envelope says.
@@ -251,12 +253,27 @@ func isPostfixWord(s string) bool {
 // parsePostfixDelay reads a number of seconds; a clock set back gives less
 // than 0, which reads as 0.
 func parsePostfixDelay(s string) (float64, bool) {
-	if s[0] != '-' && !isDigit(s[0]) {
+	if len(s) > 15 {
 		return 0, false
 	}
-	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || v != v {
-		return 0, false
+	digits, negative := strings.CutPrefix(s, "-")
+	var mantissa, scale uint64 = 0, 1
+	point := false
+	for i := 0; i < len(digits); i++ {
+		switch c := digits[i]; {
+		case isDigit(c):
+			mantissa = mantissa*10 + uint64(c-'0')
+			if point {
+				scale *= 10
+			}
+		case c == '.' && !point && i > 0:
+			point = true
+		default:
+			return 0, false
+		}
 	}
-	return max(v, 0), true
+	if negative {
+		mantissa = 0
+	}
+	return float64(mantissa) / float64(scale), digits != ""
 }
