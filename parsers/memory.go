@@ -47,19 +47,16 @@ func (m *memory[V]) get(id string) *V {
 // put returns the value of id and whether it is new. The value of a new one is
 // what a forgotten message left: the caller must reset it, keeping its buffers.
 func (m *memory[V]) put(id string) (v *V, isNew bool) {
-	if i, ok := m.find(id); ok {
-		m.touch(i)
-		return &m.slots[i].value, false
+	h := maphash.String(m.seed, id)
+	if i, ok := m.index[h]; ok {
+		if string(m.slots[i].id) == id {
+			m.touch(i)
+			return &m.slots[i].value, false
+		}
+		m.forget(i) // another id of the same hash: practically never
 	}
 	if len(m.index) >= m.max {
-		m.forget(m.oldest)
-		if m.evicted != nil {
-			m.evicted()
-		}
-	}
-	h := maphash.String(m.seed, id)
-	if i, ok := m.index[h]; ok { // another id of the same hash: practically never
-		m.forget(i)
+		m.evict()
 	}
 	var i int32
 	if n := len(m.free); n > 0 {
@@ -75,11 +72,25 @@ func (m *memory[V]) put(id string) (v *V, isNew bool) {
 	return &s.value, true
 }
 
-// drop forgets id.
-func (m *memory[V]) drop(id string) {
-	if i, ok := m.find(id); ok {
-		m.forget(i)
+// drop forgets id and returns the value it leaves, nil if there was none.
+func (m *memory[V]) drop(id string) *V {
+	i, ok := m.find(id)
+	if !ok {
+		return nil
 	}
+	m.forget(i)
+	return &m.slots[i].value
+}
+
+// evict forgets the message that was not touched for longest, of which there
+// must be one, and returns the value it leaves.
+func (m *memory[V]) evict() *V {
+	i := m.oldest
+	m.forget(i)
+	if m.evicted != nil {
+		m.evicted()
+	}
+	return &m.slots[i].value
 }
 
 // each calls f for each message, the longest untouched first. f must not call

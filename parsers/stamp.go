@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// stamps turns the time stamps of one log into times. It keeps the last one,
-// because neighbouring lines share it.
+// stamps turns the time stamps of one log into times. It keeps the last one of
+// whole seconds, because neighbouring lines share it.
 type stamps struct {
 	zone *time.Location // of stamps that carry none
 
-	last    string
-	lastRef int64 // hour of the reference that last was read with
+	last    [15]byte // an RFC 3164 stamp
+	lastRef int64    // hour of the reference that last was read with
 	lastOut time.Time
 }
 
@@ -24,30 +24,25 @@ const futureSlack = 36 * time.Hour
 // space for the T, a space before the zone or without a zone too). ok is false
 // where it is neither. The time is in UTC.
 func (s *stamps) time(stamp string, ref time.Time) (t time.Time, ok bool) {
+	if stamp3339Len(stamp) > 0 {
+		return s.time3339(stamp)
+	}
 	hour := ref.Unix() / 3600
-	if stamp == s.last && hour == s.lastRef && stamp != "" {
+	if stamp == string(s.last[:]) && hour == s.lastRef {
 		return s.lastOut, true
 	}
-	if stamp3339Len(stamp) > 0 {
-		t, ok = s.time3339(stamp)
-	} else {
-		t, ok = s.time3164(stamp, ref)
-	}
-	if ok {
-		s.last, s.lastRef, s.lastOut = strings.Clone(stamp), hour, t
+	t, ok = s.time3164(stamp, ref)
+	if ok && len(stamp) == len(s.last) {
+		copy(s.last[:], stamp)
+		s.lastRef, s.lastOut = hour, t
 	}
 	return t, ok
 }
 
 func (s *stamps) time3339(stamp string) (time.Time, bool) {
-	num := func(from, to int) int {
-		n := 0
-		for _, c := range []byte(stamp[from:to]) {
-			n = n*10 + int(c-'0')
-		}
-		return n
-	}
-	month, day, hour, minute, second := num(5, 7), num(8, 10), num(11, 13), num(14, 16), num(17, 19)
+	year := num2(stamp)*100 + num2(stamp[2:])
+	month, day := num2(stamp[5:]), num2(stamp[8:])
+	hour, minute, second := num2(stamp[11:]), num2(stamp[14:]), num2(stamp[17:])
 	if month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false
 	}
@@ -61,32 +56,48 @@ func (s *stamps) time3339(stamp string) (time.Time, bool) {
 	}
 	zone := s.zone
 	rest := strings.TrimPrefix(stamp[i:], " ")
-	if strings.HasPrefix(rest, "Z") {
+	if n := zoneLen(rest); n > 0 {
 		zone = time.UTC
-	} else if n := zoneLen(rest); n > 0 {
-		at := i + len(stamp[i:]) - len(rest)
-		seconds := num(at+1, at+3)*3600 + num(at+n-2, at+n)*60
-		if rest[0] == '-' {
-			seconds = -seconds
+		offset := num2(rest[1:])*60 + num2(rest[n-2:])
+		if rest[0] == '+' {
+			offset = -offset
 		}
-		utc := time.Date(num(0, 4), time.Month(month), day, hour, minute, second, nano, time.UTC)
-		return utc.Add(-time.Duration(seconds) * time.Second), true
+		minute += offset // time.Date takes what is out of range
+	} else if strings.HasPrefix(rest, "Z") {
+		zone = time.UTC
 	}
-	return time.Date(num(0, 4), time.Month(month), day, hour, minute, second, nano, zone).UTC(), true
+	return time.Date(year, time.Month(month), day, hour, minute, second, nano, zone).UTC(), true
 }
 
 func (s *stamps) time3164(stamp string, ref time.Time) (time.Time, bool) {
-	parsed, err := time.Parse("Jan _2 15:04:05", stamp)
-	if err != nil {
+	if !isStamp3164Exactly(stamp) {
+		return time.Time{}, false
+	}
+	month := strings.Index("JanFebMarAprMayJunJulAugSepOctNovDec", stamp[:3])
+	day, hour, minute, second := num2(stamp[4:]), num2(stamp[7:]), num2(stamp[10:]), num2(stamp[13:])
+	if stamp[4] == ' ' {
+		day = int(stamp[5] - '0')
+	}
+	if month < 0 || month%3 != 0 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
 		return time.Time{}, false
 	}
 	latest := ref.Add(futureSlack)
 	// Eight years hold a 29 February even across a century.
 	for year := latest.In(s.zone).Year(); year > latest.Year()-9; year-- {
-		t := time.Date(year, parsed.Month(), parsed.Day(), parsed.Hour(), parsed.Minute(), parsed.Second(), 0, s.zone)
-		if t.Day() == parsed.Day() && !t.After(latest) {
+		t := time.Date(year, time.Month(month/3+1), day, hour, minute, second, 0, s.zone)
+		if t.Day() == day && !t.After(latest) {
 			return t.UTC(), true
 		}
 	}
 	return time.Time{}, false
 }
+
+// isStamp3164Exactly reports whether s is "Mmm dd hh:mm:ss" or "Mmm  d hh:mm:ss"
+// with any letters and digits.
+func isStamp3164Exactly(s string) bool {
+	return len(s) == 15 && s[3] == ' ' && s[6] == ' ' && s[9] == ':' && s[12] == ':' &&
+		(s[4] == ' ' || isDigit(s[4])) && isDigit(s[5]) && digits2(s[7:]) && digits2(s[10:]) && digits2(s[13:])
+}
+
+// num2 reads the two digits that s starts with.
+func num2(s string) int { return int(s[0]-'0')*10 + int(s[1]-'0') }

@@ -27,15 +27,22 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // read splits line. The result is valid until the next read, or longer if line
 // outlives it and copied is false.
-func (r *envelopeReader) read(line string) (envelope, bool) {
+func (r *envelopeReader) read(line string) (e envelope, ok bool) {
 	if isStamp3164(line) {
-		return readHostTag(line[:15], line[16:])
+		e.stamp = line[:15]
+		ok = e.readHostTag(line[16:])
+		return e, ok
+	}
+	if n := stampSyslogLen(line); n > 0 {
+		e.stamp = line[:n]
+		ok = e.readHostTag(line[n+1:])
+		return e, ok
 	}
 	if len(line) == 0 {
 		return envelope{}, false
 	}
-	switch c := line[0]; {
-	case c == '<':
+	switch line[0] {
+	case '<':
 		end := strings.IndexByte(line, '>')
 		if end < 2 || end > 4 || !allDigits(line[1:end]) {
 			return envelope{}, false
@@ -46,14 +53,29 @@ func (r *envelopeReader) read(line string) (envelope, bool) {
 		if rest := line[end+1:]; rest != "" && rest[0] != '<' && rest[0] != '{' {
 			return r.read(rest)
 		}
-	case c == '{':
+	case '{':
 		return r.readJSON(line)
-	case c >= '0' && c <= '9':
-		if n := stamp3339Len(line); n > 0 && n < len(line) && line[n] == ' ' && line[10] == 'T' {
-			return readHostTag(line[:n], line[n+1:])
-		}
 	}
 	return envelope{}, false
+}
+
+// message returns the message of line and nothing else, as a cheap way to see
+// whether a line is of interest: where it returns one, read returns the same or
+// refuses the line.
+func (r *envelopeReader) message(line string) (string, bool) {
+	n := 15
+	if !isStamp3164(line) {
+		n = stampSyslogLen(line)
+	}
+	if n > 0 {
+		// The first colon ends "host tag[pid]:" unless host, tag or pid are odd.
+		i := strings.IndexByte(line[n:], ':') + n
+		if i >= n+4 && line[i-1] == ']' && i+2 <= len(line) && line[i+1] == ' ' {
+			return line[i+2:], true
+		}
+	}
+	e, ok := r.read(line)
+	return e.message, ok
 }
 
 // retain reads line again from a copy of its own and returns that copy too:
@@ -73,16 +95,24 @@ func isStamp3164(s string) bool {
 		s[0] >= 'A' && s[0] <= 'S'
 }
 
+// stampSyslogLen returns the length of what has the shape of a stamp
+// "2026-11-23T18:43:06[.frac][zone]" and a space behind it, 0 if there is none.
+// Whether it is a time is for stamps.time to say.
+func stampSyslogLen(s string) int {
+	if len(s) < 21 || s[4] != '-' || s[7] != '-' || s[10] != 'T' || s[13] != ':' || s[16] != ':' || !isDigit(s[0]) {
+		return 0
+	}
+	return 19 + max(strings.IndexByte(s[19:min(len(s), 40)], ' '), -19)
+}
+
 // stamp3339Len returns the length of the stamp "2026-11-23T18:43:06[.frac][zone]"
 // (or with a space for the T) at the head of s, 0 if there is none.
 func stamp3339Len(s string) int {
 	if len(s) < 19 || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' {
 		return 0
 	}
-	for _, i := range [...]int{0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18} {
-		if !isDigit(s[i]) {
-			return 0
-		}
+	if !digits2(s) || !digits2(s[2:]) || !digits2(s[5:]) || !digits2(s[8:]) || !digits2(s[11:]) || !digits2(s[14:]) || !digits2(s[17:]) {
+		return 0
 	}
 	i := 19
 	if i < len(s) && (s[i] == '.' || s[i] == ',') {
@@ -113,37 +143,40 @@ func zoneLen(s string) int {
 }
 
 // readHostTag reads "host tag[pid]: message".
-func readHostTag(stamp, s string) (envelope, bool) {
-	e := envelope{stamp: stamp}
+func (e *envelope) readHostTag(s string) bool {
 	i := strings.IndexByte(s, ' ')
 	if i < 0 {
-		return e, false
+		return false
 	}
 	e.host = s[:i]
-	return e, e.readTag(s[i+1:]) && e.tag != ""
+	return e.readTag(s[i+1:]) && e.tag != ""
 }
 
 // readTag reads "tag[pid]: message" or "tag: message".
 func (e *envelope) readTag(s string) bool {
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '[':
-			e.tag = s[:i]
-			end := strings.IndexByte(s[i:], ']')
-			if end < 0 || i+end+1 >= len(s) || s[i+end+1] != ':' {
+	end := strings.IndexByte(s, ':')
+	if end < 0 {
+		return false
+	}
+	e.tag = s[:end]
+	if i := strings.IndexByte(e.tag, '['); i >= 0 {
+		if s[end-1] != ']' { // the colon is part of the pid
+			n := strings.Index(s[i:], "]:")
+			if n < 0 {
 				return false
 			}
-			e.pid = s[i+1 : i+end]
-			e.message = strings.TrimPrefix(s[i+end+2:], " ")
-			return true
-		case ':':
-			e.tag, e.message = s[:i], strings.TrimPrefix(s[i+1:], " ")
-			return true
-		case ' ':
-			return false
+			end = i + n + 1
 		}
+		e.tag, e.pid = s[:i], s[i+1:end-1]
 	}
-	return false
+	if strings.IndexByte(e.tag, ' ') >= 0 {
+		return false
+	}
+	if s = s[end+1:]; s != "" && s[0] == ' ' {
+		s = s[1:]
+	}
+	e.message = s
+	return true
 }
 
 // read5424 reads what follows "<PRI>1 " in RFC 5424 section 6: stamp, host,
@@ -201,5 +234,8 @@ func allDigits(s string) bool {
 	}
 	return s != ""
 }
+
+// digits2 reports whether s, which is that long, starts with two digits.
+func digits2(s string) bool { return isDigit(s[0]) && isDigit(s[1]) }
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -1,0 +1,136 @@
+package parsers
+
+import (
+	"strings"
+
+	"mtatap/event"
+)
+
+// isPostfixReject reports whether s, what follows the queue id, is a refusal:
+// not a warning, hold, discard or the like.
+func isPostfixReject(s string) bool {
+	s = strings.TrimPrefix(s, "milter-")
+	return strings.HasPrefix(s, "reject: ")
+}
+
+// reject reads a refusal of smtpd, cleanup (milters) or postscreen:
+//
+//	NOQUEUE|QID: [milter-]reject: STAGE from host[ip]: [CODE ][X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
+//
+// postscreen has commas between the fields. There is no recipient before RCPT,
+// and after it where the message has several; without one there is no event, as
+// no recipient's mail was refused. Neither is there one for header and body
+// checks, whose lines hold the header as the sender wrote it. The client is no
+// relay: it gave no reply.
+func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, error) {
+	raw, _, e, ok := p.retain(line.Text, nil)
+	if !ok {
+		return dst, nil
+	}
+	id, rest, _ := strings.Cut(e.message, ": ")
+	_, rest, _ = strings.Cut(rest, "reject: ")
+	stage, _, _ := strings.Cut(rest, " ")
+	phase, ok := postfixStagePhase(stage)
+	if !ok {
+		return dst, nil
+	}
+	text, s, ok := readPostfixReject(strings.TrimSuffix(rest[len(stage):], "\r"))
+	if !ok {
+		return dst, p.unparsed(e.tag)
+	}
+	if s.to == "" {
+		return dst, nil
+	}
+	dst = append(dst, event.Delivery{})
+	d := &dst[len(dst)-1]
+	p.fill(d, line, raw, e)
+	if id != "NOQUEUE" {
+		d.QueueID = id
+	}
+	d.Status, d.Phase = event.Rejected, phase
+	d.Sender, d.SenderKnown = s.from, true
+	d.Recipient, d.RecipientSource = s.to, event.RecipientFromLog
+	setPostfixReply(d, text)
+	if d.SMTPCode == 0 { // from a milter after the message
+		d.EnhancedCode, _ = event.CutEnhanced(text)
+	}
+	d.DSN = d.EnhancedCode
+	return dst, nil
+}
+
+// postfixStagePhase knows the stages that may have a recipient.
+func postfixStagePhase(stage string) (event.Phase, bool) {
+	switch stage {
+	case "RCPT":
+		return event.PhaseRcpt, true
+	case "DATA", "BDAT":
+		return event.PhaseData, true
+	case "END-OF-MESSAGE":
+		return event.PhaseDot, true
+	}
+	return event.PhaseUnknown, false
+}
+
+type postfixEnvelope struct{ from, to string }
+
+// readPostfixReject reads " from host[ip]: TEXT; FIELDS". The client chose
+// addresses and HELO name, and parts of the text repeat them, so several places
+// may look like the start of the fields. Where more than one of them follows
+// the grammar to the end of the line, none is believed.
+func readPostfixReject(s string) (text string, env postfixEnvelope, ok bool) {
+	s, ok = strings.CutPrefix(s, " from ")
+	if !ok {
+		return "", env, false
+	}
+	end := strings.Index(s, "]: ")
+	if i := strings.Index(s, "]:"); i >= 0 && i != end { // [ip]:port: of postscreen
+		end = strings.Index(s[i+2:], ": ") + i + 1
+	}
+	if end < 0 || end+3 > len(s) {
+		return "", env, false
+	}
+	s = s[end+3:]
+	found := 0
+	for from := 0; found < 2; {
+		i := strings.Index(s[from:], "; from=<")
+		if i < 0 {
+			break
+		}
+		from += i + len("; from=<")
+		if e, ok := readPostfixEnvelope(s[from:]); ok {
+			text, env = s[:from-len("; from=<")], e
+			found++
+		}
+	}
+	return text, env, found == 1
+}
+
+// readPostfixEnvelope reads "S>[[,] to=<R>][,] proto=P[[,] helo=<H>]" and the
+// end of the line.
+func readPostfixEnvelope(s string) (env postfixEnvelope, ok bool) {
+	return env, eachPostfixEnd(s, func(addr, rest string) bool {
+		env.from, env.to = addr, ""
+		rest = strings.TrimPrefix(rest, ",")
+		if isPostfixProtocol(rest) {
+			return true
+		}
+		rest, ok := strings.CutPrefix(rest, " to=<")
+		return ok && eachPostfixEnd(rest, func(addr, rest string) bool {
+			env.to = addr
+			return isPostfixProtocol(strings.TrimPrefix(rest, ","))
+		})
+	})
+}
+
+func isPostfixProtocol(s string) bool {
+	for _, proto := range [...]string{" proto=ESMTP", " proto=SMTP"} {
+		if rest, ok := strings.CutPrefix(s, proto); ok {
+			if rest == "" {
+				return true
+			}
+			rest = strings.TrimPrefix(rest, ",")
+			return strings.HasPrefix(rest, " helo=<") && strings.HasSuffix(rest, ">") || strings.HasPrefix(rest, " sasl_username=<")
+		}
+	}
+	return false
+}
