@@ -33,6 +33,8 @@ func TestMakeSampleLogs(t *testing.T) {
 		t.Skip("rewrites testdata; asked for by -update")
 	}
 	t.Run("postfix", makePostfixSamples)
+	t.Run("exim", makeEximSamples)
+	t.Run("haraka", makeHarakaSamples)
 }
 
 func makePostfixSamples(t *testing.T) {
@@ -55,6 +57,48 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
+}
+
+func makeEximSamples(t *testing.T) {
+	for _, variant := range []string{"", lab.EximAll} {
+		t.Run("selectors "+variant, func(t *testing.T) {
+			dir, stop := lab.StartRsyslog(t, sampleHost)
+			var log string
+			oracle := sampleRun(t, true, func(routes map[string]int) lab.MTA {
+				mta := lab.StartExim(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost, Variant: variant})
+				log = mta.LogPath()
+				return mta
+			})
+			stop()
+			if variant == lab.EximAll {
+				writeSample(t, "exim", "mainlog-all", log, oracle)
+				return
+			}
+			writeSample(t, "exim", "mainlog", log, oracle)
+			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+		})
+	}
+}
+
+func makeHarakaSamples(t *testing.T) {
+	for _, variant := range []string{"", lab.HarakaTimestamps, lab.HarakaLogfmt, lab.HarakaJSON} {
+		t.Run("variant "+variant, func(t *testing.T) {
+			dir, stop := lab.StartRsyslog(t, sampleHost)
+			var log string
+			oracle := sampleRun(t, false, func(routes map[string]int) lab.MTA {
+				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
+				log = mta.LogPath()
+				return mta
+			})
+			stop()
+			if variant == "" {
+				writeSample(t, "haraka", "default", log, oracle)
+				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+				return
+			}
+			writeSample(t, "haraka", variant, log, oracle)
+		})
+	}
 }
 
 // sampleRun sends the sample messages through the started server, waits until

@@ -99,13 +99,31 @@ func workDir(t testing.TB, dir, name string) string {
 		if err != nil {
 			t.Fatalf("make work folder: %v", err)
 		}
-		t.Cleanup(func() { os.RemoveAll(made) })
+		t.Cleanup(func() {
+			if t.Failed() {
+				showLogs(t, made)
+			}
+			os.RemoveAll(made)
+		})
 		dir = made
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatalf("open work folder to all: %v", err)
 	}
 	return dir
+}
+
+// showLogs adds the ends of a server's logs to a failed test's output.
+func showLogs(t testing.TB, dir string) {
+	logs, _ := filepath.Glob(filepath.Join(dir, "log", "*"))
+	for _, path := range logs {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Log(err)
+			continue
+		}
+		t.Logf("end of %s:\n%s", path, content[max(0, len(content)-4000):])
+	}
 }
 
 // writeFiles writes files, by path under dir, and makes their folders.
