@@ -54,6 +54,11 @@ func StartHaraka(t testing.TB, opts Options) MTA {
 	case HarakaLogfmt, HarakaJSON:
 		timestamps, format = "true", opts.Variant
 	}
+	// What "haraka -i" does: the package's own configuration, then ours on top.
+	shipped := filepath.Join(filepath.Dir(filepath.Dir(script)), "config")
+	if err := os.CopyFS(filepath.Join(dir, "config"), os.DirFS(shipped)); err != nil {
+		t.Fatal(err)
+	}
 	writeFiles(t, dir, map[string]string{
 		"config/smtp.ini":     fmt.Sprintf("listen=127.0.0.1:%d\nnodes=0\n", h.port),
 		"config/plugins":      plugins,
@@ -106,13 +111,11 @@ const harakaPlugin = `'use strict'
 const routes = %s
 exports.register = function () {
   this.register_hook('connect_init', 'relay')
-  this.register_hook('rcpt', 'rcpt')
 }
 exports.relay = function (next, connection) {
   connection.relaying = true
   next()
 }
-exports.rcpt = (next) => next(OK)
 exports.hook_get_mx = function (next, hmail, domain) {
   const port = routes[domain.toLowerCase()]
   if (!port) return next(DENY, 'no route')

@@ -62,12 +62,6 @@ type Options struct {
 // MailHost is the name by which every mail server of the lab goes.
 const MailHost = "mta-out.example"
 
-// AliasRecipient is rewritten to AliasTarget by servers that know aliases.
-const (
-	AliasRecipient = "team@alias.example"
-	AliasTarget    = "ok+team@" + DefaultDomain
-)
-
 // cacheDir is where .ci/install keeps what is not a Debian package.
 func cacheDir(t testing.TB, parts ...string) string {
 	t.Helper()
