@@ -1,0 +1,69 @@
+package lab
+
+// Submission is one message to hand to a mail server.
+type Submission struct {
+	ID   string // Message-ID without brackets
+	From string
+	To   []string
+}
+
+// AliasRecipient is rewritten to AliasTarget by servers that know aliases.
+const (
+	AliasRecipient = "team@alias.example"
+	AliasTarget    = "ok+team@" + DefaultDomain
+)
+
+// EachScript returns one message for every script, in the order of the table.
+func EachScript(scripts []Script) []Submission {
+	all := make([]Submission, 0, len(scripts))
+	for _, s := range scripts {
+		all = append(all, Submission{ID: s.Name + ".1@" + SenderDomain, From: s.Sender(), To: []string{s.Recipient()}})
+	}
+	return all
+}
+
+// Mixed returns the messages that are about addresses and about several
+// recipients rather than about one reply, as far as that mail server takes
+// them: Haraka knows no aliases and refuses some quoted addresses.
+func Mixed(mta string) []Submission {
+	const sender = "sender@" + SenderDomain
+	all := []Submission{
+		{ID: "two-domains@" + SenderDomain, From: sender, To: []string{"ok+two@remote.example", "second@sender.example"}},
+		{ID: "some-refused@" + SenderDomain, From: sender, To: []string{"ok+some@remote.example", "unknown+some@remote.example", "full+some@remote.example", "ok+more@remote.example"}},
+		{ID: "null-sender@" + SenderDomain, From: "", To: []string{"unknown+null@remote.example"}},
+		{ID: "addresses@" + SenderDomain, From: "Sender.Name+tag=x@Sender.Example", To: []string{`"ok+john doe"@remote.example`, "OK+Case@Remote.Example", "ok+o'brien@remote.example", `"ok+a>b, status=sent (x)"@remote.example`}},
+		{ID: "utf8@" + SenderDomain, From: "absender+grüße@sender.example", To: []string{"ok+用户@remote.example", "unknown+用户@remote.example"}},
+		{ID: `forged>, status=sent (250 fake) "q"@sender.example`, From: sender, To: []string{"ok+forged@remote.example"}},
+		{ID: "port-closed@" + SenderDomain, From: sender, To: []string{"nobody@" + RefusedDomain}},
+	}
+	if mta != "haraka" {
+		all = append(all,
+			Submission{ID: "alias@" + SenderDomain, From: sender, To: []string{AliasRecipient}},
+			Submission{ID: "quoted@" + SenderDomain, From: sender, To: []string{`"unknown+a: to=<b@c>"@remote.example`}})
+	}
+	return all
+}
+
+// SampleSubmissions returns what the sample logs are made of: the scripts
+// marked for it, those that answer RCPT TO a few to a message to keep the logs
+// short, and the mixed ones.
+func SampleSubmissions(scripts []Script, mta string) []Submission {
+	const perMessage = 9
+	var together, alone []Submission
+	for _, s := range scripts {
+		if !s.Sample {
+			continue
+		}
+		one := Submission{ID: s.Name + ".1@" + SenderDomain, From: s.Sender(), To: []string{s.Recipient()}}
+		if s.stage() != StageRcpt || s.Domain != "" {
+			alone = append(alone, one)
+			continue
+		}
+		if n := len(together); n > 0 && len(together[n-1].To) < perMessage {
+			together[n-1].To = append(together[n-1].To, s.Recipient())
+			continue
+		}
+		together = append(together, one)
+	}
+	return append(append(together, alone...), Mixed(mta)...)
+}

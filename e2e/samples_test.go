@@ -1,0 +1,186 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"mtatap/e2e/lab"
+)
+
+var update = flag.Bool("update", false, "make the sample logs of testdata anew")
+
+const (
+	samples    = "../testdata"
+	sampleHost = "mta-out"
+	// The longest pause between two attempts of any mail server in the lab.
+	quietTime = 12 * time.Second
+)
+
+// TestMakeSampleLogs writes testdata/<mta>/<format>.log and the oracles beside
+// them. Syslog forms need /dev/log to be free, host names a UTS namespace.
+func TestMakeSampleLogs(t *testing.T) {
+	if !*update {
+		t.Skip("rewrites testdata; asked for by -update")
+	}
+	t.Run("postfix", makePostfixSamples)
+	t.Run("exim", makeEximSamples)
+	t.Run("haraka", makeHarakaSamples)
+}
+
+func makePostfixSamples(t *testing.T) {
+	t.Run("syslog", func(t *testing.T) {
+		dir, stop := lab.StartRsyslog(t, sampleHost)
+		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			return lab.StartPostfix(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost})
+		})
+		stop()
+		for _, format := range lab.SyslogFormats() {
+			writeSample(t, "postfix", format, filepath.Join(dir, format+".log"), oracle)
+		}
+	})
+	t.Run("maillog", func(t *testing.T) {
+		var log string
+		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			mta := lab.StartPostfix(t, lab.Options{Routes: routes, Host: sampleHost})
+			log = mta.LogPath()
+			return mta
+		})
+		writeSample(t, "postfix", "maillog", log, oracle)
+	})
+}
+
+func makeEximSamples(t *testing.T) {
+	for _, variant := range []string{"", lab.EximAll} {
+		t.Run("selectors "+variant, func(t *testing.T) {
+			dir, stop := lab.StartRsyslog(t, sampleHost)
+			var log string
+			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+				mta := lab.StartExim(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost, Variant: variant})
+				log = mta.LogPath()
+				return mta
+			})
+			stop()
+			if variant == lab.EximAll {
+				writeSample(t, "exim", "mainlog-all", log, oracle)
+				return
+			}
+			writeSample(t, "exim", "mainlog", log, oracle)
+			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+		})
+	}
+}
+
+func makeHarakaSamples(t *testing.T) {
+	for _, variant := range []string{"", lab.HarakaTimestamps, lab.HarakaLogfmt, lab.HarakaJSON} {
+		t.Run("variant "+variant, func(t *testing.T) {
+			dir, stop := lab.StartRsyslog(t, sampleHost)
+			var log string
+			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
+				log = mta.LogPath()
+				return mta
+			})
+			stop()
+			if variant == "" {
+				writeSample(t, "haraka", "default", log, oracle)
+				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+				return
+			}
+			writeSample(t, "haraka", variant, log, oracle)
+		})
+	}
+}
+
+// sampleRun sends the sample messages through the started server, waits until
+// nothing more happens, stops it and returns what the remote side said.
+func sampleRun(t *testing.T, start func(routes map[string]int) lab.MTA) []lab.Exchange {
+	t.Helper()
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	mta := start(server.Routes())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	for _, s := range lab.SampleSubmissions(lab.Scripts(), mta.Name()) {
+		if err := mta.Submit(ctx, s.From, s.To, lab.Message(s.From, s.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitQuiet(ctx, t, server)
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	return server.Oracle()
+}
+
+// awaitQuiet returns once the remote side has heard nothing for quietTime.
+func awaitQuiet(ctx context.Context, t *testing.T, server *lab.Server) {
+	t.Helper()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	last, since := -1, time.Now()
+	for time.Since(since) < quietTime {
+		if n := len(server.Oracle()); n != last {
+			last, since = n, time.Now()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("mail still moves")
+		}
+	}
+}
+
+// writeSample keeps a log and its oracle, without what tells of this machine.
+func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = neutral(content, mta)
+	var said bytes.Buffer
+	enc := json.NewEncoder(&said)
+	enc.SetEscapeHTML(false)
+	for _, e := range oracle {
+		if err := enc.Encode(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(samples, mta)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%s/%s.log: %d lines, %d bytes, %d exchanges", mta, format, bytes.Count(content, []byte("\n")), len(content), len(oracle))
+}
+
+// neutral replaces the temporary work folder by /srv/<mta> and the machine's
+// name, which Haraka finds for the client on 127.0.0.1, by localhost.
+func neutral(log []byte, mta string) []byte {
+	work := regexp.QuoteMeta(filepath.Join(os.TempDir(), "mtatap-e2e-"+mta+"-")) + `\d+`
+	replace := func(pattern, by string) {
+		log = regexp.MustCompile(pattern).ReplaceAllLiteral(log, []byte(by))
+	}
+	replace(work, "/srv/"+mta)
+	replace(strings.ReplaceAll(work, "/", `\\/`), `\/srv\/`+mta)
+	replace(`rdns=[^ ]+`, "rdns=localhost")
+	replace(`"rdns":"[^"]+"`, `"rdns":"localhost"`)
+	return log
+}
