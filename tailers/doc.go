@@ -1,0 +1,18 @@
+// Package tailers turns log files into chunks of whole lines: live, through
+// every kind of rotation, across restarts, or once from beginning to end.
+//
+// A Follower reads one path and all generations of the file that appear there.
+// A Replay reads one finished file, compressed or not. Both cut at newlines
+// only and leave the lines to the caller, so the cost of a line of no interest
+// is that of finding its newline. A Store keeps where each file's reading
+// stands, and what its parser remembered, in a folder.
+//
+// A generation is one file as its writer saw it, from its first byte to its
+// last. It may be renamed, copied, compressed or unlinked and stays the same
+// generation. It is recognised by three things together: device and inode, a
+// hash over its first lines (the lead), and a hash over the last lines read
+// (the marker).
+//
+// The package never parses a line, publishes nothing and keeps no state of its
+// own between runs beyond what the caller saves in the Store.
+package tailers

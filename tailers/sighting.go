@@ -1,0 +1,197 @@
+package tailers
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// sighting is a file that was found at the followed path or beside it.
+type sighting struct {
+	path    string
+	mark    mark
+	current bool // at the path
+	file    *os.File
+	info    fs.FileInfo
+	kind    compression
+	first   []byte // the decompressed beginning, leadSize+1 bytes or all there is
+	known   bool   // belongs to a generation that is remembered
+	taken   bool   // a generation owns file
+}
+
+// errNotRegular: the path is a folder, a pipe or a device.
+var errNotRegular = errors.New("not a regular file")
+
+// sight opens the file at path and looks at its beginning.
+func sight(path string, current bool) (*sighting, error) {
+	// A pipe would block in open.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &sighting{path: path, mark: mark{number: -1}, current: current, file: file}
+	if err := s.look(); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return s, nil
+}
+
+func (s *sighting) look() error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	s.info = info
+	first := make([]byte, leadSize+1)
+	n, err := s.file.ReadAt(first, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	s.first = first[:n]
+	if s.current {
+		return nil // is being written: never compressed
+	}
+	if s.kind = compressionOf(s.first); s.kind == plain {
+		return nil
+	}
+	r, _, err := decompressed(io.NewSectionReader(s.file, 0, info.Size()))
+	if err != nil {
+		return err
+	}
+	first = make([]byte, leadSize+1)
+	n, err = io.ReadFull(r, first)
+	s.first = first[:n]
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil // short, or cut: then reading it will say so
+	}
+	return errors.Join(err, r.Close())
+}
+
+// is reports whether s is, under whatever name, the file that r remembers.
+func (s *sighting) is(r record) bool {
+	id := identOf(s.info)
+	return s.kind == plain && id != (ident{}) && id == r.ident() && r.Lead.matches(s.first)
+}
+
+// copies reports whether s has, by its content, the generation that r
+// remembers as it was when it had been read to its end.
+func (s *sighting) copies(r record) bool {
+	if r.Lead.Length == 0 || !r.Lead.matches(s.first) {
+		return false
+	}
+	return r.Lead.Length == leadSize || len(s.first) == r.Lead.Length
+}
+
+// begins reports whether s is a copy of what g begins with and has no more
+// than was read of g.
+func (s *sighting) begins(g *generation) bool {
+	n := min(len(s.first), leadSize)
+	return s.kind == plain && n > 0 && s.info.Size() <= g.offset &&
+		len(g.lead) >= n && slices.Equal(g.lead[:n], s.first[:n])
+}
+
+// gather opens what is at path and those siblings that pass the filter, oldest
+// first and what is at the path last. Names may change while it looks, so it
+// looks until nothing new turns up.
+func gather(path string, wanted func(fs.FileInfo) bool) ([]*sighting, error) {
+	var seen []*sighting
+	var current *sighting
+	var problem error
+	for range 8 {
+		added := false
+		beside, err := siblings(path)
+		if err != nil {
+			problem = err
+		}
+		for _, b := range beside {
+			at := slices.IndexFunc(seen, func(s *sighting) bool { return os.SameFile(s.info, b.info) })
+			if at >= 0 {
+				seen[at].mark, seen[at].path = b.mark, b.path
+				continue
+			}
+			if !wanted(b.info) {
+				continue
+			}
+			s, err := sight(b.path, false)
+			if err != nil {
+				if !errors.Is(err, fs.ErrNotExist) {
+					problem = err
+				}
+				continue
+			}
+			if slices.ContainsFunc(seen, func(t *sighting) bool { return os.SameFile(s.info, t.info) }) {
+				s.release()
+				continue
+			}
+			s.mark = b.mark
+			seen = append(seen, s)
+			added = true
+		}
+		if current == nil {
+			if s, err := sight(path, true); err == nil {
+				current, added = s, true
+			}
+		}
+		if !added {
+			break
+		}
+	}
+	if current != nil {
+		seen = slices.DeleteFunc(seen, func(s *sighting) bool {
+			same := os.SameFile(s.info, current.info)
+			if same {
+				s.release()
+			}
+			return same
+		})
+	}
+	slices.SortStableFunc(seen, (*sighting).compare)
+	if current != nil {
+		seen = append(seen, current)
+	}
+	return seen, problem
+}
+
+// compare orders siblings as they were rotated, oldest first.
+func (s *sighting) compare(t *sighting) int {
+	if c := s.info.ModTime().Compare(t.info.ModTime()); c != 0 {
+		return c
+	}
+	return s.mark.compare(t.mark)
+}
+
+// release closes the file unless a generation owns it.
+func (s *sighting) release() {
+	if !s.taken {
+		_ = s.file.Close() // was only read
+	}
+}
+
+// rotatedBefore reports whether by their numbers s was rotated before t.
+func (s *sighting) rotatedBefore(t *sighting) bool {
+	return s.mark.number >= 0 && t.mark.number >= 0 && s.mark.number > t.mark.number &&
+		filepath.Dir(s.path) == filepath.Dir(t.path)
+}
+
+// newest returns the latest time that siblings were modified, zero if there
+// are none.
+func newest(seen []*sighting) time.Time {
+	var latest time.Time
+	for _, s := range seen {
+		if t := s.info.ModTime(); !s.current && t.After(latest) {
+			latest = t
+		}
+	}
+	return latest
+}

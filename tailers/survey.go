@@ -1,0 +1,230 @@
+package tailers
+
+import (
+	"cmp"
+	"context"
+	"io/fs"
+	"os"
+	"slices"
+)
+
+// survey finds out which files there are, gives each generation that has no
+// file the one it continues in, and opens those never seen before. Afterwards
+// f.current is what is at the path, nil if there is nothing.
+func (f *Follower) survey(ctx context.Context) error {
+	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
+	seen, err := gather(f.path, func(info fs.FileInfo) bool {
+		return searching || f.first || !info.ModTime().Before(f.horizon)
+	})
+	if err != nil {
+		f.complain("look for rotated files", err)
+	}
+	defer func() {
+		for _, s := range seen {
+			s.release()
+		}
+	}()
+
+	f.leave()
+	for _, s := range seen {
+		if err := f.recognise(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := f.compareContent(ctx, seen); err != nil {
+		return err
+	}
+	if f.first {
+		f.recordAllAsDone(seen)
+	}
+	f.discover(seen)
+	f.giveUp()
+	f.first = false
+	for _, g := range f.gens {
+		g.rotated = g != f.current
+		f.watch(g)
+	}
+	return nil
+}
+
+// recognise finds the generation that s is by device, inode and content.
+func (f *Follower) recognise(ctx context.Context, s *sighting) error {
+	for _, g := range f.gens {
+		if g.file != nil {
+			if os.SameFile(s.info, g.info) {
+				s.known = true
+				f.settle(s, g)
+				return nil
+			}
+			continue
+		}
+		if s.is(g.want) {
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+				return nil
+			}
+		}
+	}
+	for _, r := range f.done {
+		if !s.is(r) {
+			continue
+		}
+		s.known = true
+		if s.info.Size() > r.Offset || s.current {
+			// Something was written to it after all.
+			return f.reopen(ctx, s, r)
+		}
+		return nil
+	}
+	return nil
+}
+
+// reopen goes on with a finished generation.
+func (f *Follower) reopen(ctx context.Context, s *sighting, r record) error {
+	g := f.generation(r)
+	if r.Seq == neverRead {
+		g.seq = f.number()
+	}
+	ok, err := g.attach(ctx, s)
+	if err != nil || !ok {
+		s.known = false // is another one
+		return err
+	}
+	f.forget(r)
+	f.insert(g)
+	f.settle(s, g)
+	return nil
+}
+
+// settle notes that g is what is at the path, if s was found there.
+func (f *Follower) settle(s *sighting, g *generation) {
+	if s.current {
+		f.current = g
+	}
+}
+
+// compareContent finds, for what device and inode did not tell, the
+// generations that were copied or compressed. Those of which most is known
+// choose first, for two generations may begin with the same line.
+func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
+	gens := slices.Clone(f.gens)
+	slices.SortStableFunc(gens, func(a, b *generation) int {
+		return cmp.Compare(b.record().Lead.Length, a.record().Lead.Length)
+	})
+	for _, s := range seen {
+		s.known = s.known || !s.current && slices.ContainsFunc(f.done, s.copies)
+	}
+	for _, g := range gens {
+		if g.file == nil && g.want.Offset > 0 {
+			if err := f.search(ctx, g, seen); err != nil {
+				return err
+			}
+		}
+	}
+	for _, g := range gens {
+		for _, s := range seen {
+			if s.known || s.current || !s.begins(g) && (g.file == nil || !s.copies(g.record())) {
+				continue
+			}
+			// A copy with nothing new. Where g was truncated, it was made
+			// before the last lines were read.
+			f.recordAsDone(s)
+			g.gap = ""
+		}
+	}
+	return nil
+}
+
+// search looks for the content of g in what no one has claimed, first in what
+// is at the path, then from the oldest on.
+func (f *Follower) search(ctx context.Context, g *generation, seen []*sighting) error {
+	for i := range seen {
+		s := seen[(i+len(seen)-1)%len(seen)]
+		if s.known {
+			continue
+		}
+		if ok, err := g.attach(ctx, s); err != nil {
+			return err
+		} else if ok {
+			f.settle(s, g)
+			return nil
+		}
+	}
+	return nil
+}
+
+// recordAllAsDone remembers the siblings that were there before the first
+// start.
+func (f *Follower) recordAllAsDone(seen []*sighting) {
+	f.horizon = newest(seen)
+	if now := f.opts.Now(); f.horizon.After(now) {
+		f.horizon = now
+	}
+	for _, s := range seen {
+		if !s.current && !s.known {
+			f.recordAsDone(s)
+		}
+	}
+}
+
+// recordAsDone remembers s as a generation that needs no reading.
+func (f *Follower) recordAsDone(s *sighting) {
+	s.known = true
+	g := f.generation(record{Seq: neverRead})
+	g.info, g.file, g.kind = s.info, s.file, s.kind
+	if s.kind != plain {
+		// How long it is would take reading it.
+		g.restore(int64(len(s.first)), s.first, nil)
+	} else if err := g.goTo(s.info.Size(), s.first); err != nil {
+		f.log.Debug("cannot read rotated file", "path", s.path, "err", err)
+		return
+	}
+	f.finished(g.record())
+}
+
+// discover opens what is left over: generations that were never seen.
+func (f *Follower) discover(seen []*sighting) {
+	for _, s := range seen {
+		if s.known {
+			continue
+		}
+		old := s.info.ModTime().Before(f.horizon) ||
+			slices.ContainsFunc(seen, func(t *sighting) bool { return t.known && s.rotatedBefore(t) })
+		if old && !s.current {
+			continue
+		}
+		started := f.next > 1
+		g := f.generation(record{Seq: f.number()})
+		g.file, g.info, g.kind = s.file, s.info, s.kind
+		g.reach, g.grown = s.info.Size(), s.info.ModTime()
+		s.taken = true
+		if f.first && f.opts.Start == StartEnd {
+			if err := g.seekEnd(s.first); err != nil {
+				f.complain("find the end", err)
+			}
+		} else if started && !f.first {
+			f.opts.Events.Rotated()
+			f.log.Info("log was rotated", "path", f.path, "next", s.path)
+		}
+		f.insert(g)
+		f.settle(s, g)
+	}
+}
+
+// giveUp drops the generations that are nowhere.
+func (f *Follower) giveUp() {
+	f.gens = slices.DeleteFunc(f.gens, func(g *generation) bool {
+		if g.file != nil {
+			return false
+		}
+		if g.gap != "" && g.want.Offset > 0 && !g.ghost {
+			f.opts.Events.Gap(g.gap)
+			f.log.Warn("what followed in a log file is gone", "path", f.path, "offset", g.want.Offset, "kind", g.gap)
+		}
+		return true
+	})
+}
