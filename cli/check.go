@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mtatap/config"
+)
+
+func newCheck(env Environment) *cobra.Command {
+	var configFile, rulesFile string
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Validate configuration, rules and their examples; show every error",
+		Example: `  mtatap check --config.file /etc/mtatap/mtatap.yaml
+  mtatap check --rules my-rules.yaml`,
+		Args: exactArgs(0),
+		RunE: func(*cobra.Command, []string) error { return check(env, configFile, rulesFile) },
+	}
+	cmd.Flags().StringVar(&configFile, "config.file", "", "configuration to check")
+	cmd.Flags().StringVar(&rulesFile, "rules", "", "rules file to check (default: that of the configuration, else the built-in rules)")
+	return cmd
+}
+
+func check(env Environment, configFile, rulesFile string) error {
+	var configErr error
+	if configFile != "" {
+		var cfg *config.Config
+		if cfg, configErr = config.Load(configFile, env.Getenv); configErr == nil {
+			fmt.Fprintf(env.Stdout, "%s: ok, %d sources, %d sinks\n", configFile, len(cfg.Sources), len(cfg.Sinks))
+			rulesFile = firstOf(rulesFile, cfg.Rules)
+		}
+	}
+	set, rulesErr := loadRules(rulesFile, env.Rules)
+	if rulesErr == nil {
+		fmt.Fprintf(env.Stdout, "%s: ok, %d rules, version %s, sha256 %.12s\n", firstOf(rulesFile, "built-in rules"), len(set.RuleIDs()), set.Version(), set.SHA256())
+	}
+	return errors.Join(configErr, rulesErr)
+}

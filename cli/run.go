@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"mtatap/config"
+	"mtatap/pipeline"
+	"mtatap/rules"
+	"mtatap/sinks"
+	"mtatap/tailers"
+)
+
+type run struct {
+	env       Environment
+	log       logFlags
+	config    string
+	listen    string
+	webConfig string
+}
+
+func newRun(env Environment) *cobra.Command {
+	r := &run{env: env}
+	cmd := &cobra.Command{
+		Use:   "run [flags] [FILE...]",
+		Short: "Follow logs and publish an event for each delivery status",
+		Long: `Follow the logs of the configuration and publish an event for each delivery
+status. With FILEs and no configuration: read them from the beginning and follow
+them, print events on standard output, keep no state.
+
+SIGHUP and POST /-/reload load the rules and the log level again.`,
+		Example: `  mtatap run --config.file /etc/mtatap/mtatap.yaml
+  mtatap run /var/log/mail.log`,
+		RunE: func(cmd *cobra.Command, files []string) error { return r.run(cmd.Context(), files) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.config, "config.file", "", "configuration file")
+	f.StringVar(&r.listen, "web.listen-address", "", "address of metrics and health (default: that of the configuration, else "+config.DefaultListenAddress+")")
+	f.StringVar(&r.webConfig, "web.config.file", "", "TLS and basic auth of metrics and health, in the exporter toolkit's form")
+	r.log.register(f)
+	return cmd
+}
+
+func (r *run) run(ctx context.Context, files []string) error {
+	cfg, err := r.load(files)
+	if err != nil {
+		return err
+	}
+	log, level, err := r.log.logger(r.env.Stderr, cfg.Log.Level, cfg.Log.Format)
+	if err != nil {
+		return err
+	}
+	set, err := loadRules(cfg.Rules, r.env.Rules)
+	if err != nil {
+		return err
+	}
+	s, err := r.build(cfg, set, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	s.reloadLevel = func() error { return r.reloadLevel(level) }
+	return s.serve(ctx, r.env)
+}
+
+// load returns the configuration of the file, or that of the plain FILE mode.
+func (r *run) load(files []string) (*config.Config, error) {
+	switch {
+	case r.config != "" && len(files) > 0:
+		return nil, usageError{errors.New("give either --config.file or FILEs, not both")}
+	case r.config != "":
+		return config.Load(r.config, r.env.Getenv)
+	case len(files) == 0:
+		return nil, usageError{errors.New("run needs --config.file, or FILEs to follow")}
+	}
+	return config.ForFiles(files), nil
+}
+
+// reloadLevel takes the log level from the configuration again, unless a flag
+// has set it.
+func (r *run) reloadLevel(level *slog.LevelVar) error {
+	if r.config == "" || r.log.level != "" {
+		return nil
+	}
+	cfg, err := config.Load(r.config, r.env.Getenv)
+	if err != nil {
+		return err
+	}
+	return setLevel(level, cfg.Log.Level)
+}
+
+// service is a running sidecar.
+type service struct {
+	wiring
+	logs        []pipeline.Log
+	pipeline    *pipeline.Pipeline
+	counters    *sinks.Metrics
+	store       *tailers.Store // nil: no state is kept
+	web         *webServer
+	reloadLevel func() error
+	reloading   sync.Mutex
+}
+
+// build makes everything that can fail before anything runs.
+func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *service, err error) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
+	metrics := pipeline.NewMetrics(registry)
+	s = &service{wiring: wiring{env: r.env, config: cfg, metrics: metrics, log: log}}
+	if s.logs, err = s.followed(); err != nil {
+		return nil, err
+	}
+	options := pipeline.Options{Metrics: metrics, Logger: log}
+	if err := s.connect(&options); err != nil {
+		return nil, err
+	}
+	if s.counters, err = s.eventMetrics(registry, set); err != nil {
+		return nil, err
+	}
+	options.Sinks = append(options.Sinks, pipeline.Sink{Name: "metrics", Writer: s.counters, Patient: true})
+	s.pipeline = pipeline.New(set, options)
+	listen, webConfig := firstOf(r.listen, cfg.Web.ListenAddress), firstOf(r.webConfig, cfg.Web.ConfigFile)
+	ready := func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }
+	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, ready, log); err != nil {
+		return nil, err
+	}
+	if cfg.StateDir != "" {
+		if s.store, err = tailers.OpenStore(cfg.StateDir); err != nil {
+			s.close()
+			return nil, err
+		}
+		if problem := s.store.Problem(); problem != nil {
+			log.Error("checkpoint cannot be read: logs are read from the beginning, events may repeat with the same ids", "err", problem)
+		}
+	}
+	return s, nil
+}
+
+func (s *service) close() {
+	_ = s.web.listener.Close() // already closed after an orderly stop
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			s.log.Error("state directory not closed", "err", err)
+		}
+	}
+}
+
+// serve runs until ctx ends: the web server stops last, so that metrics can be
+// read while sinks drain.
+func (s *service) serve(ctx context.Context, env Environment) error {
+	webCtx, stopWeb := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWeb()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error {
+		err := s.web.run(webCtx)
+		if err != nil {
+			stop()
+		}
+		return err
+	})
+	group.Go(func() error { s.handleSignals(ctx, env); return nil })
+	group.Go(func() error { s.beat(ctx); return nil })
+	s.notify(daemon.SdNotifyReady)
+	s.log.Info("mtatap started", "version", readBuildInfo().version, "sources", len(s.config.Sources), "sinks", len(s.config.Sinks), "rules", s.pipeline.Rules().Version())
+	err := s.pipeline.Run(ctx, s.logs, s.store)
+	stop()
+	s.notify(daemon.SdNotifyStopping)
+	stopWeb()
+	err = errors.Join(err, group.Wait())
+	if errors.Is(err, sinks.ErrOutputClosed) {
+		return nil // the reader of our output has seen enough
+	}
+	s.log.Info("mtatap stopped")
+	return err
+}
+
+func (s *service) handleSignals(ctx context.Context, env Environment) {
+	for {
+		select {
+		case <-env.Reload:
+			_ = s.reload() // logged and shown by a gauge
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reload loads the rules, runs their examples and swaps them in. After an error
+// the old ones stay.
+func (s *service) reload() error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	s.notify(daemon.SdNotifyReloading + fmt.Sprintf("\nMONOTONIC_USEC=%d", monotonicMicroseconds()))
+	defer s.notify(daemon.SdNotifyReady)
+	set, err := loadRules(s.config.Rules, s.env.Rules)
+	if err == nil {
+		err = s.reloadLevel()
+	}
+	if err != nil {
+		s.pipeline.ReloadFailed()
+		s.log.Error("reload failed, the old rules stay", "err", err)
+		return err
+	}
+	s.counters.Adopt(s.labels(set))
+	s.pipeline.SetRules(set)
+	s.log.Info("rules reloaded", "rules", len(set.RuleIDs()), "version", set.Version())
+	return nil
+}
+
+// beat tells systemd's watchdog that the process runs, at half its interval. It
+// does not judge whether the pipeline moves: /-/ready and the lag do.
+func (s *service) beat(ctx context.Context) {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			s.notify(daemon.SdNotifyWatchdog)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// notify tells systemd, where we were started by it.
+func (s *service) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("systemd not notified", "err", err)
+	}
+}
+
+// monotonicMicroseconds is the clock that systemd wants with a reload.
+func monotonicMicroseconds() int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0
+	}
+	return ts.Nano() / 1000
+}
+
+func buildInfoCollector() prometheus.Collector {
+	b := readBuildInfo()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "mtatap_build_info", Help: "What this binary was built from; always 1.",
+		ConstLabels: prometheus.Labels{"version": b.version, "revision": b.revision, "goversion": b.goVersion}})
+	g.Set(1)
+	return g
+}

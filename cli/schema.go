@@ -1,0 +1,27 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"mtatap/event"
+)
+
+func newSchema(env Environment) *cobra.Command {
+	schemas := map[string]func() string{"event": event.Schema}
+	return &cobra.Command{
+		Use:       "schema event",
+		Short:     "Print the JSON Schema of what mtatap publishes",
+		ValidArgs: []string{"event"},
+		Args:      exactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema, ok := schemas[args[0]]
+			if !ok {
+				return usageError{fmt.Errorf("no schema %q, use event", args[0])}
+			}
+			_, err := fmt.Fprint(env.Stdout, schema())
+			return err
+		},
+	}
+}

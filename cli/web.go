@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/exporter-toolkit/web"
+)
+
+// webServer serves metrics, health and reload.
+type webServer struct {
+	listener   net.Listener
+	configFile string
+	server     *http.Server
+	log        *slog.Logger
+}
+
+// newWebServer listens on address at once, so that a taken port is told before
+// anything starts. reload loads the rules again; ready says why not, if it is not.
+func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload, ready func() error, log *slog.Logger) (*webServer, error) {
+	landing, err := web.NewLandingPage(web.LandingConfig{
+		Name:        "mtatap",
+		Description: "Why mail did not arrive: classified delivery events from mail server logs",
+		Links: []web.LandingLinks{
+			{Address: "/metrics", Text: "Metrics"},
+			{Address: "/-/healthy", Text: "Healthy"},
+			{Address: "/-/ready", Text: "Ready"},
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make landing page: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", landing)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "mtatap is healthy.") })
+	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "mtatap is ready.")
+	})
+	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
+		if err := reload(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintln(w, "rules reloaded")
+	})
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	return &webServer{
+		listener: listener, configFile: configFile, log: log,
+		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
+	}, nil
+}
+
+// run serves until ctx ends.
+func (s *webServer) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		shutdown, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = s.server.Shutdown(shutdown) // a scrape that hangs must not delay the stop
+		_ = s.server.Close()
+	})
+	defer stop()
+	s.log.Info("serving metrics and health", "address", s.listener.Addr().String())
+	systemdSocket := false
+	flags := &web.FlagConfig{WebSystemdSocket: &systemdSocket, WebConfigFile: &s.configFile}
+	err := web.Serve(s.listener, s.server, flags, s.log)
+	if errors.Is(err, http.ErrServerClosed) || ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("serve metrics: %w", err)
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mtatap/config"
+	"mtatap/event"
+	"mtatap/parsers"
+	"mtatap/pipeline"
+	"mtatap/privacy"
+	"mtatap/rules"
+	"mtatap/sinks"
+	"mtatap/tailers"
+)
+
+// wiring makes the parts of a pipeline from a configuration.
+type wiring struct {
+	env     Environment
+	config  *config.Config
+	metrics *pipeline.Metrics
+	log     *slog.Logger
+}
+
+// connect adds sinks, dead letters and privacy to o. Nothing connects yet.
+func (w *wiring) connect(o *pipeline.Options) error {
+	mask, err := privacy.New(w.config.Privacy)
+	if err != nil {
+		return err
+	}
+	if mask != nil {
+		o.Privacy = mask
+	}
+	dead := sinks.NewDeadLetters(w.config.DeadLetters, func(sink string, cause sinks.Cause) { w.metrics.DeadLetter(sink, string(cause)) })
+	if w.config.DeadLetters.Path != "" {
+		o.Keeper = lineKeeper{dead, mask}
+	}
+	o.Limits = pipeline.Limits{Events: w.config.Batch.Events, Bytes: w.config.Batch.Bytes, Linger: w.config.Batch.Linger}
+	durable := false
+	for _, s := range w.config.Sinks {
+		durable = durable || s.Required
+	}
+	for _, s := range w.config.Sinks {
+		deps := sinks.Deps{Name: s.Name, Log: w.log.With("sink", s.Name), Failed: w.metrics.SinkFailed(s.Name), DeadLetters: dead}
+		writer, err := w.sink(s, deps)
+		if err != nil {
+			return fmt.Errorf("open sink %s: %w", s.Name, err)
+		}
+		// Where nothing else holds the checkpoint, standard output does: a slow
+		// reader then slows us down and loses nothing.
+		required := s.Required || s.Kind == "stdout" && !durable
+		o.Sinks = append(o.Sinks, pipeline.Sink{Name: s.Name, Writer: writer, Required: required})
+	}
+	return nil
+}
+
+func (w *wiring) sink(s config.Sink, deps sinks.Deps) (pipeline.Writer, error) {
+	switch s.Kind {
+	case "kafka":
+		return sinks.NewKafka(*s.Kafka, deps)
+	case "file":
+		return sinks.NewFile(*s.File, deps), nil
+	case "webhook":
+		return sinks.NewWebhook(*s.Webhook, deps)
+	case "stdout":
+		return sinks.NewStdout(w.env.Stdout, deps), nil
+	}
+	return nil, fmt.Errorf("unknown kind %q", s.Kind)
+}
+
+// lineKeeper puts lines that cannot be read into the dead letters.
+type lineKeeper struct {
+	dead *sinks.DeadLetters
+	mask *privacy.Mask
+}
+
+func (k lineKeeper) KeepLines(lines []pipeline.UnparsedLine) error {
+	letters := make([]sinks.DeadLetter, len(lines))
+	for i, l := range lines {
+		text := l.Text
+		if k.mask != nil {
+			text = k.mask.Text(text)
+		}
+		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(text))
+	}
+	return k.dead.Put(letters...)
+}
+
+// followed returns the logs to follow.
+func (w *wiring) followed() ([]pipeline.Log, error) {
+	var logs []pipeline.Log
+	for i, s := range w.config.Sources {
+		if s.Journald != nil {
+			return nil, fmt.Errorf("sources[%d]: this version reads files only; let rsyslog write the journal to one and give its path", i)
+		}
+		start := tailers.StartEnd
+		if s.Start == "beginning" {
+			start = tailers.StartBeginning
+		}
+		logs = append(logs, pipeline.Log{
+			Pattern: s.Path,
+			Parser: func(evicted func()) (parsers.Parser, error) {
+				return parsers.New(s.Format, parsers.Options{Zone: s.Timezone, Rejects: s.Rejects, NonAttempts: s.NonAttempts,
+					FilterHops: s.FilterHops, VERP: s.VERP, Evicted: evicted})
+			},
+			Tail: tailers.Options{Start: start, MaxLineBytes: w.config.MaxLineBytes, RotateWait: w.config.RotateWait},
+		})
+	}
+	return logs, nil
+}
+
+// eventMetrics are the event counters, as a sink.
+func (w *wiring) eventMetrics(reg prometheus.Registerer, set *rules.Set) (*sinks.Metrics, error) {
+	return sinks.NewMetrics(reg, w.labels(set))
+}
+
+func (w *wiring) labels(set *rules.Set) sinks.Labels {
+	var mtas []event.MTA
+	for _, s := range w.config.Sources {
+		if s.Format == parsers.Auto {
+			mtas = []event.MTA{event.Postfix, event.Exim, event.Haraka}
+			break
+		}
+		mtas = append(mtas, event.MTA(s.Format))
+	}
+	return sinks.Labels{MTAs: mtas, Categories: set.Categories(), Providers: set.Providers(), Rules: set.RuleIDs()}
+}

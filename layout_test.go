@@ -1,0 +1,92 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// mayImport is the direction of dependencies: what each package may import of
+// this module. A package that is not listed may import nothing of it.
+var mayImport = map[string][]string{
+	".":         {"cli"},
+	"cli":       {"config", "event", "parsers", "pipeline", "privacy", "rules", "sinks", "tailers"},
+	"pipeline":  {"event", "parsers", "rules", "tailers"},
+	"sinks":     {"config", "event"},
+	"privacy":   {"config", "event"},
+	"config":    {},
+	"parsers":   {"event"},
+	"rules":     {"event"},
+	"tailers":   {"event"},
+	"event":     {},
+	"e2e":       {"e2e/lab"},
+	"e2e/lab":   {"event"},
+	"bench":     {},
+	"testdata":  {},
+	"grafana":   {},
+	"packaging": {},
+}
+
+func TestDependenciesPointOneWay(t *testing.T) {
+	eachGoFile(t, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			return // a test may look at its neighbours
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, spec := range file.Imports {
+			name, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(name, "mtatap/"); ok && !slices.Contains(mayImport[dir], own) {
+				t.Errorf("%s imports %s: %s may import only %v", path, own, dir, mayImport[dir])
+			}
+		}
+	})
+}
+
+func TestNoGoFileIsLongerThanFiveHundredLines(t *testing.T) {
+	eachGoFile(t, func(path string) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); n > 500 {
+			t.Errorf("%s has %d lines: is there a second duty in it?", path, n)
+		}
+	})
+}
+
+func eachGoFile(t *testing.T, f func(path string)) {
+	t.Helper()
+	seen := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != "." {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") {
+			seen++
+			f(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 10 {
+		t.Fatalf("only %d Go files seen", seen)
+	}
+}

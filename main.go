@@ -1,0 +1,25 @@
+// Command mtatap follows mail server logs, classifies each delivery status and
+// publishes it to Kafka, Prometheus and files.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"mtatap/cli"
+)
+
+//go:embed rules.yaml
+var defaultRules []byte
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error to handle, not an end
+	os.Exit(cli.Main(ctx, os.Args[1:], cli.Environment{Rules: defaultRules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv, Reload: reload}))
+}

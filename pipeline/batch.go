@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mtatap/event"
+	"mtatap/tailers"
+)
+
+// batch is what travels from a reader to the sinks: the events of a run of
+// lines, and where their file stands after them. It goes to every sink and is
+// recycled when the last one lets go of it.
+type batch struct {
+	events []event.Event
+	arena  []byte // the events' JSON, one after the other
+	ends   []int  // where each event's JSON ends in arena
+
+	reader   *reader
+	position tailers.Position
+	memory   []byte    // parser snapshot at position; nil for most batches
+	read     time.Time // when its first line was read
+	caughtUp bool      // nothing was left to read behind it
+
+	awaited atomic.Int32 // required sinks that have not completed it
+	holders atomic.Int32 // sinks that still use it
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+// extend appends an event for the caller to fill in and then encode. The
+// pointer is valid until the next call.
+func (b *batch) extend() *event.Event {
+	b.events = append(b.events, event.Event{})
+	return &b.events[len(b.events)-1]
+}
+
+// encode appends the JSON of the last event.
+func (b *batch) encode() {
+	b.arena = event.AppendJSON(b.arena, &b.events[len(b.events)-1])
+	b.ends = append(b.ends, len(b.arena))
+}
+
+// seal gives each event its part of the arena, which moves no more.
+func (b *batch) seal() {
+	start := 0
+	for i, end := range b.ends {
+		b.events[i].JSON = b.arena[start:end:end]
+		start = end
+	}
+}
+
+// complete is called by each required sink that has made the batch durable.
+func (b *batch) complete() {
+	if b.awaited.Add(-1) == 0 {
+		b.reader.acknowledge(b)
+	}
+}
+
+// release is called by each sink that is done with the batch, whether it took
+// it or not.
+func (b *batch) release() {
+	if b.holders.Add(-1) == 0 {
+		clear(b.events) // lets go of the lines
+		*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0]}
+		batches.Put(b)
+	}
+}

@@ -1,0 +1,79 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mtatap/tailers"
+)
+
+// lagReporter reports, at each scrape, what has not been acknowledged yet.
+type lagReporter struct {
+	bytes, seconds *prometheus.Desc
+
+	mu        sync.Mutex
+	following *following // nil until there is one
+}
+
+func newLagReporter() *lagReporter {
+	return &lagReporter{
+		bytes:   prometheus.NewDesc("mtatap_tail_lag_bytes", "Bytes of the log that no required sink has acknowledged yet.", []string{"source"}, nil),
+		seconds: prometheus.NewDesc("mtatap_tail_lag_seconds", "How long ago everything in the log was acknowledged; 0 if it is now.", []string{"source"}, nil),
+	}
+}
+
+// current returns the files under way, nil before there are any.
+func (l *lagReporter) current() *following {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.following
+}
+
+func (l *lagReporter) follow(f *following) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.following = f
+}
+
+// Describe implements prometheus.Collector.
+func (l *lagReporter) Describe(ch chan<- *prometheus.Desc) {
+	ch <- l.bytes
+	ch <- l.seconds
+}
+
+// Collect implements prometheus.Collector.
+func (l *lagReporter) Collect(ch chan<- prometheus.Metric) {
+	f := l.current()
+	if f == nil {
+		return
+	}
+	for source, lag := range f.lags() {
+		ch <- prometheus.MustNewConstMetric(l.bytes, prometheus.GaugeValue, float64(lag.bytes), source)
+		ch <- prometheus.MustNewConstMetric(l.seconds, prometheus.GaugeValue, lag.since.Seconds(), source)
+	}
+}
+
+type lag struct {
+	bytes int64
+	since time.Duration
+}
+
+// lags returns the lag by source: bytes are summed over its files, the time is
+// that of the file most behind.
+func (f *following) lags() map[string]lag {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lags := map[string]lag{}
+	for file, r := range f.readers {
+		total := lags[r.source]
+		behind := tailers.Backlog(file, *r.acked.Load())
+		if behind > 0 {
+			total.bytes += behind
+			total.since = max(total.since, f.now().Sub(time.Unix(0, r.caughtUp.Load())))
+		}
+		lags[r.source] = total
+	}
+	return lags
+}

@@ -1,0 +1,153 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"mtatap/event"
+)
+
+// Writer is a destination of events.
+type Writer interface {
+	// Write delivers events in order. It blocks, retrying in place, until all
+	// are durable at the destination or in the dead letters, and returns nil;
+	// or until ctx ends, and returns its error. Any other error ends the
+	// pipeline. It keeps no reference to events and does not change them.
+	Write(ctx context.Context, events []*event.Event) error
+	Close() error
+}
+
+// Sink is a named Writer and how far the pipeline waits for it.
+type Sink struct {
+	Name   string
+	Writer Writer
+	// Required sinks hold the checkpoint until they have taken a batch.
+	Required bool
+	// Patient sinks are waited for when their queue is full. Required sinks
+	// always are; a sink that is neither loses what it has no room for, which
+	// is counted.
+	Patient bool
+}
+
+const (
+	queuedBatches   = 8    // that wait for a busy sink
+	coalescedEvents = 4000 // in one Write, unless a single batch has more
+)
+
+// outlet is the goroutine of one sink.
+type outlet struct {
+	Sink
+	queue   chan *batch
+	log     *slog.Logger
+	dropped *rateLimit
+
+	queued      prometheus.Gauge
+	written     prometheus.Counter
+	lost        prometheus.Counter
+	seconds     prometheus.Observer
+	lastSuccess prometheus.Gauge
+	now         func() time.Time
+
+	busySince atomic.Int64 // when the Write under way began, in Unix nanoseconds; 0 if none
+}
+
+func newOutlet(s Sink, m *Metrics, log *slog.Logger, now func() time.Time) *outlet {
+	return &outlet{
+		Sink: s, queue: make(chan *batch, queuedBatches), log: log.With("sink", s.Name), dropped: newRateLimit(10 * time.Second), now: now,
+		queued: m.sinkQueue.WithLabelValues(s.Name), written: m.sinkEvents.WithLabelValues(s.Name),
+		lost: m.deadLetters.WithLabelValues(s.Name, "queue_full"), seconds: m.sinkSeconds.WithLabelValues(s.Name),
+		lastSuccess: m.sinkSuccess.WithLabelValues(s.Name),
+	}
+}
+
+// offer hands b to the sink. A sink that is waited for blocks until there is
+// room or ctx ends; otherwise a full queue drops the batch.
+func (o *outlet) offer(ctx context.Context, b *batch) error {
+	o.queued.Add(float64(len(b.events)))
+	if o.Required || o.Patient {
+		select {
+		case o.queue <- b:
+			return nil
+		case <-ctx.Done():
+			o.discard(b)
+			return ctx.Err()
+		}
+	}
+	select {
+	case o.queue <- b:
+	default:
+		o.lost.Add(float64(len(b.events)))
+		if o.dropped.allow(o.now()) {
+			o.log.Warn("queue is full: dropping events of a sink that is not required", "events", len(b.events))
+		}
+		o.discard(b)
+	}
+	return nil
+}
+
+// discard lets go of a batch that the sink did not take.
+func (o *outlet) discard(b *batch) {
+	o.queued.Sub(float64(len(b.events)))
+	b.release()
+}
+
+// run writes queued batches, several at once when they have piled up, until the
+// queue is closed and empty. After a failed Write it takes no further batch.
+func (o *outlet) run(ctx context.Context) error {
+	var taken []*batch
+	var events []*event.Event
+	for first := range o.queue {
+		taken, events = append(taken[:0], first), appendEvents(events[:0], first)
+		for more := true; more && len(taken) < queuedBatches && len(events) < coalescedEvents; {
+			select {
+			case b, ok := <-o.queue:
+				if more = ok; ok {
+					taken, events = append(taken, b), appendEvents(events, b)
+				}
+			default:
+				more = false
+			}
+		}
+		err := o.write(ctx, events)
+		for _, b := range taken {
+			if err == nil && o.Required {
+				b.complete()
+			}
+			o.discard(b)
+		}
+		clear(events)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *outlet) write(ctx context.Context, events []*event.Event) error {
+	if len(events) == 0 { // positions of idle logs advance all the same
+		return nil
+	}
+	start := o.now()
+	o.busySince.Store(start.UnixNano())
+	defer o.busySince.Store(0)
+	if err := o.Writer.Write(ctx, events); err != nil {
+		return fmt.Errorf("write to sink %s: %w", o.Name, err)
+	}
+	end := o.now()
+	o.seconds.Observe(end.Sub(start).Seconds())
+	o.written.Add(float64(len(events)))
+	o.lastSuccess.Set(float64(end.UnixNano()) / 1e9)
+	return nil
+}
+
+func appendEvents(dst []*event.Event, b *batch) []*event.Event {
+	for i := range b.events {
+		dst = append(dst, &b.events[i])
+	}
+	return dst
+}
