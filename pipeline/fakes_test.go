@@ -173,13 +173,18 @@ func newBench(t testing.TB, keeper LineKeeper, sinks ...Sink) *bench {
 	return &bench{p, registry, &logged}
 }
 
-func defaultRules(t testing.TB) *rules.Set {
-	t.Helper()
+// builtIn are the default rules: immutable, and slow to load.
+var builtIn = sync.OnceValues(func() (*rules.Set, error) {
 	data, err := os.ReadFile("../rules.yaml")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	set, err := rules.Parse("rules.yaml", data, nil)
+	return rules.Parse("rules.yaml", data, nil)
+})
+
+func defaultRules(t testing.TB) *rules.Set {
+	t.Helper()
+	set, err := builtIn()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -68,10 +68,11 @@ func (f *following) lags() map[string]lag {
 	lags := map[string]lag{}
 	for file, r := range f.readers {
 		total := lags[r.source]
-		behind := tailers.Backlog(file, *r.acked.Load())
-		if behind > 0 {
+		if behind := tailers.Backlog(file, *r.acked.Load()); behind > 0 {
 			total.bytes += behind
 			total.since = max(total.since, f.now().Sub(time.Unix(0, r.caughtUp.Load())))
+		} else {
+			r.caughtUp.Store(f.now().UnixNano())
 		}
 		lags[r.source] = total
 	}

@@ -54,7 +54,9 @@ type reader struct {
 	// What every required sink has completed; written by sinks, read by the lag
 	// metric.
 	acked    atomic.Pointer[tailers.Position]
-	caughtUp atomic.Int64 // when everything that was there was acknowledged, in Unix nanoseconds
+	caughtUp atomic.Int64 // when everything that was there was last acknowledged, in Unix nanoseconds
+	underWay atomic.Int32 // batches handed on and not acknowledged
+	atEnd    bool         // the last chunk left nothing to read
 }
 
 // UnparsedLine is a line that looks like a status line but could not be read.
@@ -80,6 +82,10 @@ func (r *reader) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if r.atEnd && r.underWay.Load() == 0 {
+			r.caughtUp.Store(chunk.Observed.UnixNano()) // up to these lines
+		}
+		r.atEnd = !chunk.More
 		r.readLines(chunk)
 		if !chunk.Silent && (!chunk.More || r.full(chunk.Observed)) {
 			if err := r.handOn(ctx, !chunk.More); err != nil {
@@ -165,6 +171,7 @@ func (r *reader) handOn(ctx context.Context, caughtUp bool) error {
 		b.memory, r.saved = r.parser.Snapshot([]byte{}), now
 	}
 	b.seal()
+	r.underWay.Add(1)
 	return r.dispatch(ctx, b)
 }
 
@@ -176,6 +183,7 @@ func (r *reader) acknowledge(b *batch) {
 	if r.acks != nil {
 		r.acks.advance(r.file, position, b.memory)
 	}
+	r.underWay.Add(-1)
 	if b.caughtUp {
 		r.caughtUp.Store(b.read.UnixNano())
 	}
