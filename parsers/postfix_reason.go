@@ -204,10 +204,10 @@ func cutPostfixCommand(reply string, cut bool) (string, event.Phase) {
 	}
 	// Any other command: AUTH with its mechanism, XFORWARD, the final RSET.
 	i := strings.LastIndex(reply, " (in reply to ")
-	if i < 0 || reply[len(reply)-1] != ')' {
-		return reply, event.PhaseUnknown
-	}
-	if strings.HasPrefix(reply[i:], " (in reply to AUTH") {
+	switch {
+	case i < 0 || reply[len(reply)-1] != ')':
+		return cutPostfixCommandPart(reply) // cut right before the last ")"
+	case strings.HasPrefix(reply[i:], " (in reply to AUTH"):
 		return reply[:i], event.PhaseAuth
 	}
 	return reply[:i], event.PhaseUnknown

@@ -14,7 +14,7 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 		return dst, nil
 	}
 	id, rest, _ := cutPostfixID(e.message)
-	s, ok := readPostfixStatus(strings.TrimSuffix(rest[len("to=<"):], "\r"))
+	s, ok := readPostfixStatus(strings.TrimSuffix(strings.TrimPrefix(rest, "to=<"), "\r"))
 	if !ok {
 		return dst, p.unparsed(e.tag)
 	}
@@ -184,7 +184,7 @@ func postfixQuotedLen(s string) int {
 
 // readFields reads what follows ", relay=".
 func (f *postfixStatus) readFields(s string) bool {
-	if f.relay, s = cutPostfixValue(s); f.relay == "" {
+	if f.relay, s = cutPostfixValue(s); !isPostfixRelay(f.relay) {
 		return false
 	}
 	f.delay, f.dsn = -1, ""
@@ -213,6 +213,8 @@ func (f *postfixStatus) readFields(s string) bool {
 			}
 		case "dsn":
 			f.dsn = value
+		case "relay": // the one before was part of the address
+			return false
 		}
 	}
 	return false
@@ -230,6 +232,13 @@ func cutPostfixValue(s string) (value, rest string) {
 			return s[:from-1], s[from+1:]
 		}
 	}
+}
+
+// isPostfixRelay reports whether s is a peer, as cutPostfixPeer reads it, or the
+// name of a service.
+func isPostfixRelay(s string) bool {
+	_, rest, ok := cutPostfixPeer(s)
+	return (ok && rest == "" || s != "" && strings.IndexByte(s, '[') < 0) && strings.IndexByte(s, '>') < 0 && strings.IndexByte(s, '@') < 0
 }
 
 func isPostfixKey(s string) bool {

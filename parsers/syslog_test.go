@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -151,7 +152,12 @@ func FuzzEnvelopeRead(f *testing.F) {
 	f.Add("Nov  3 18:43:06 mta-out postfix/smtp[372]: 4E58: to=<a@b>")
 	f.Fuzz(func(t *testing.T, line string) {
 		var r envelopeReader
+		m, seen := r.message(line)
+		m = strings.Clone(m)
 		if e, ok := r.read(line); ok {
+			if !seen || m != e.message {
+				t.Errorf("message(%q) = %q %v, want %q", line, m, seen, e.message)
+			}
 			s := stamps{zone: time.UTC}
 			s.time(e.stamp, time.Unix(1795462000, 0))
 			if e.tag == "" {
