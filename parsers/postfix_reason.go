@@ -15,10 +15,9 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 	if f.cut {
 		reason = trimCutRune(reason)
 	}
-	relay, _, isPeer := cutPostfixPeer(f.relay)
 	switch {
-	case isPeer:
-		d.Relay = relay
+	case f.isPeer:
+		d.Relay = f.peer
 	case f.relay != "none" || isPostfixLocal(d.Program):
 		d.Phase, d.Diagnostic = event.PhaseLocal, onePostfixLine(reason)
 		return
@@ -28,7 +27,7 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 		rest, suspended := strings.CutPrefix(reason, "delivery temporarily suspended: ")
 		d.NotAttempted = suspended
 		readPostfixTrouble(d, rest, f)
-	case isPeer:
+	case f.isPeer:
 		d.Phase = event.PhaseDot
 		setPostfixReply(d, reason)
 	default:

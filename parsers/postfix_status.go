@@ -110,6 +110,8 @@ func postfixRecipient(to, origTo string) (recipient, original string, source eve
 type postfixStatus struct {
 	to, origTo string
 	relay      string
+	peer       event.Relay // the relay, if it is a peer and no service
+	isPeer     bool
 	delay      float64
 	dsn        string // absent before Postfix 2.3
 	word       string // status
@@ -184,15 +186,16 @@ func postfixQuotedLen(s string) int {
 
 // readFields reads what follows ", relay=".
 func (f *postfixStatus) readFields(s string) bool {
-	if f.relay, s = cutPostfixValue(s); !isPostfixRelay(f.relay) {
+	if f.relay, s = cutPostfixValue(s); !f.readRelay() {
 		return false
 	}
 	f.delay, f.dsn = -1, ""
 	for range maxPostfixFields {
-		key, rest, ok := strings.Cut(s, "=")
-		if !ok || !isPostfixKey(key) {
+		i := strings.IndexByte(s, '=')
+		if i < 0 || !isPostfixKey(s[:i]) {
 			return false
 		}
+		key, rest, ok := s[:i], s[i+1:], true
 		if key == "status" {
 			f.word, rest, ok = strings.Cut(rest, " (")
 			if !ok || f.delay < 0 || !isPostfixWord(f.word) {
@@ -234,11 +237,13 @@ func cutPostfixValue(s string) (value, rest string) {
 	}
 }
 
-// isPostfixRelay reports whether s is a peer, as cutPostfixPeer reads it, or the
-// name of a service.
-func isPostfixRelay(s string) bool {
-	_, rest, ok := cutPostfixPeer(s)
-	return (ok && rest == "" || s != "" && strings.IndexByte(s, '[') < 0) && strings.IndexByte(s, '>') < 0 && strings.IndexByte(s, '@') < 0
+// readRelay reads the relay, which is a peer or the name of a service.
+func (f *postfixStatus) readRelay() bool {
+	var rest string
+	if f.peer, rest, f.isPeer = cutPostfixPeer(f.relay); f.isPeer {
+		return rest == "" && strings.IndexByte(f.peer.Host, '>') < 0
+	}
+	return f.relay != "" && !strings.ContainsAny(f.relay, "[>@")
 }
 
 func isPostfixKey(s string) bool {
