@@ -103,15 +103,21 @@ func cutString(s string) (value, rest string, ok bool) {
 	if !strings.HasPrefix(s, `"`) {
 		return "", s, false
 	}
-	for i := 1; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '"':
-			return s[1:i], s[i+1:], true
+	end := 1
+	for {
+		n := strings.IndexByte(s[end:], '"')
+		if n < 0 {
+			return "", s, false
+		}
+		escape := strings.IndexByte(s[end:end+n], '\\')
+		if escape < 0 {
+			end += n
+			return s[1:end], s[end+1:], true
+		}
+		if end += escape + 2; end > len(s) {
+			return "", s, false
 		}
 	}
-	return "", s, false
 }
 
 // unescape undoes JSON escapes. Text without any is returned as it is; other

@@ -103,7 +103,7 @@ func (p *postfix) Flush(dst []event.Delivery) []event.Delivery { return dst }
 func (p *postfix) from(dst []event.Delivery, line Line, id, s string) ([]event.Delivery, error) {
 	s = strings.TrimSuffix(s, "\r")
 	if strings.HasSuffix(s, ")") {
-		if end := strings.LastIndex(s, ">, size="); end >= 0 {
+		if end := strings.LastIndexByte(s, '>'); end >= 0 && strings.HasPrefix(s[end:], ">, size=") {
 			p.remember(id).setSender(s[:end])
 		}
 		return dst, nil

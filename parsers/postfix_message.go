@@ -285,7 +285,7 @@ func (r *postfixDeferral) restore(s *snapshotReader) {
 		r.ends[i], last = uint16(end), end
 	}
 	port, code, phase, source, attempts := s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint()
-	if port > 1<<16-1 || code > 599 || phase > uint64(event.PhaseQueue) || source > uint64(event.RecipientFromDiagnostic) || attempts > 1<<31 {
+	if port > 1<<16-1 || code > 599 || code > 0 && code < 200 || phase > uint64(event.PhaseQueue) || source > uint64(event.RecipientFromDiagnostic) || attempts > 1<<31 {
 		s.fail()
 		return
 	}

@@ -15,10 +15,9 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 	if f.cut {
 		reason = trimCutRune(reason)
 	}
-	relay, _, isPeer := cutPostfixPeer(f.relay)
 	switch {
-	case isPeer:
-		d.Relay = relay
+	case f.isPeer:
+		d.Relay = f.peer
 	case f.relay != "none" || isPostfixLocal(d.Program):
 		d.Phase, d.Diagnostic = event.PhaseLocal, onePostfixLine(reason)
 		return
@@ -28,7 +27,7 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 		rest, suspended := strings.CutPrefix(reason, "delivery temporarily suspended: ")
 		d.NotAttempted = suspended
 		readPostfixTrouble(d, rest, f)
-	case isPeer:
+	case f.isPeer:
 		d.Phase = event.PhaseDot
 		setPostfixReply(d, reason)
 	default:
@@ -204,10 +203,10 @@ func cutPostfixCommand(reply string, cut bool) (string, event.Phase) {
 	}
 	// Any other command: AUTH with its mechanism, XFORWARD, the final RSET.
 	i := strings.LastIndex(reply, " (in reply to ")
-	if i < 0 || reply[len(reply)-1] != ')' {
-		return reply, event.PhaseUnknown
-	}
-	if strings.HasPrefix(reply[i:], " (in reply to AUTH") {
+	switch {
+	case i < 0 || reply[len(reply)-1] != ')':
+		return cutPostfixCommandPart(reply) // cut right before the last ")"
+	case strings.HasPrefix(reply[i:], " (in reply to AUTH"):
 		return reply[:i], event.PhaseAuth
 	}
 	return reply[:i], event.PhaseUnknown

@@ -14,7 +14,7 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 		return dst, nil
 	}
 	id, rest, _ := cutPostfixID(e.message)
-	s, ok := readPostfixStatus(strings.TrimSuffix(rest[len("to=<"):], "\r"))
+	s, ok := readPostfixStatus(strings.TrimSuffix(strings.TrimPrefix(rest, "to=<"), "\r"))
 	if !ok {
 		return dst, p.unparsed(e.tag)
 	}
@@ -110,6 +110,8 @@ func postfixRecipient(to, origTo string) (recipient, original string, source eve
 type postfixStatus struct {
 	to, origTo string
 	relay      string
+	peer       event.Relay // the relay, if it is a peer and no service
+	isPeer     bool
 	delay      float64
 	dsn        string // absent before Postfix 2.3
 	word       string // status
@@ -184,15 +186,16 @@ func postfixQuotedLen(s string) int {
 
 // readFields reads what follows ", relay=".
 func (f *postfixStatus) readFields(s string) bool {
-	if f.relay, s = cutPostfixValue(s); f.relay == "" {
+	if f.relay, s = cutPostfixValue(s); !f.readRelay() {
 		return false
 	}
 	f.delay, f.dsn = -1, ""
 	for range maxPostfixFields {
-		key, rest, ok := strings.Cut(s, "=")
-		if !ok || !isPostfixKey(key) {
+		i := strings.IndexByte(s, '=')
+		if i < 0 || !isPostfixKey(s[:i]) {
 			return false
 		}
+		key, rest, ok := s[:i], s[i+1:], true
 		if key == "status" {
 			f.word, rest, ok = strings.Cut(rest, " (")
 			if !ok || f.delay < 0 || !isPostfixWord(f.word) {
@@ -213,6 +216,8 @@ func (f *postfixStatus) readFields(s string) bool {
 			}
 		case "dsn":
 			f.dsn = value
+		case "relay": // the one before was part of the address
+			return false
 		}
 	}
 	return false
@@ -230,6 +235,15 @@ func cutPostfixValue(s string) (value, rest string) {
 			return s[:from-1], s[from+1:]
 		}
 	}
+}
+
+// readRelay reads the relay, which is a peer or the name of a service.
+func (f *postfixStatus) readRelay() bool {
+	var rest string
+	if f.peer, rest, f.isPeer = cutPostfixPeer(f.relay); f.isPeer {
+		return rest == "" && strings.IndexByte(f.peer.Host, '>') < 0
+	}
+	return f.relay != "" && !strings.ContainsAny(f.relay, "[>@")
 }
 
 func isPostfixKey(s string) bool {

@@ -69,9 +69,10 @@ func (r *envelopeReader) message(line string) (string, bool) {
 	}
 	if n > 0 {
 		// The first colon ends "host tag[pid]:" unless host, tag or pid are odd.
-		i := strings.IndexByte(line[n:], ':') + n
-		if i >= n+4 && line[i-1] == ']' && i+2 <= len(line) && line[i+1] == ' ' {
-			return line[i+2:], true
+		rest := line[n+1:]
+		i := strings.IndexByte(rest, ':')
+		if i > 0 && rest[i-1] == ']' && i+1 < len(rest) && rest[i+1] == ' ' && strings.IndexByte(rest[:i], ' ') >= 0 {
+			return rest[i+2:], true
 		}
 	}
 	e, ok := r.read(line)

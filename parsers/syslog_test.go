@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -54,6 +55,70 @@ func TestEnvelopeReadRefuses(t *testing.T) {
 	}
 }
 
+func TestEnvelopeReadJSON(t *testing.T) {
+	for name, c := range map[string]struct {
+		line string
+		want envelope
+		ok   bool
+	}{
+		"the other names of the members, and members that are no strings": {
+			`{"@timestamp":"2026-11-23T18:43:06Z","pri":22,"x":null,"hostname":"h","syslogtag":"postfix/smtp[372]:","msg":"x"}`,
+			envelope{stamp: "2026-11-23T18:43:06Z", host: "h", tag: "postfix/smtp", pid: "372", message: "x"}, true},
+		"a tag without a pid and a pid of its own": {
+			`{"host":"h","procid":"372","tag":"postfix/smtp:","message":"x"}`,
+			envelope{host: "h", tag: "postfix/smtp", pid: "372", message: "x"}, true},
+		"no tag, only a program": {
+			`{"host":"h","program":"postfix","message":"x"}`,
+			envelope{host: "h", tag: "postfix", message: "x"}, true},
+		"a tag with escapes": {
+			`{"tag":"postfix\/smtp[372]:","message":"x"}`,
+			envelope{tag: "postfix/smtp", pid: "372", message: "x", copied: false}, true},
+		"bytes that are no UTF-8": {
+			"{\"tag\":\"a[1]:\",\"message\":\"caf\xe9 \\u00e9\"}",
+			envelope{tag: "a", pid: "1", message: "caf\xe9 é", copied: true}, true},
+		"an escape at the end of a string":   {`{"tag":"a[1]:","message":"x\\"}`, envelope{tag: "a", pid: "1", message: `x\`, copied: true}, true},
+		"damaged escapes":                    {`{"tag":"a[1]:","message":"\u12 \ud83dx \q"}`, envelope{tag: "a", pid: "1", message: "\ufffd12 \ufffdx q", copied: true}, true},
+		"no message":                         {`{"tag":"a[1]:"}`, envelope{}, false},
+		"no tag":                             {`{"message":"x"}`, envelope{message: "x"}, false},
+		"cut in a string":                    {`{"tag":"a[1]:","message":"x`, envelope{}, false},
+		"cut after a backslash":              {`{"tag":"a[1]:","message":"x\`, envelope{}, false},
+		"cut after an escape of two letters": {`{"tag":"a[1]:","message":"x\"`, envelope{}, false},
+		"a nested object":                    {`{"tag":"a[1]:","x":{"message":"x"}}`, envelope{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r envelopeReader
+			got, ok := r.read(c.line)
+			if ok != c.ok || got != c.want {
+				t.Errorf("read(%q) = %v\n got %+v\nwant %+v", c.line, ok, got, c.want)
+			}
+		})
+	}
+}
+
+func TestEnvelopeMessage(t *testing.T) {
+	for name, c := range map[string]struct{ line, want string }{
+		"RFC 3164":                          {"Nov  3 18:43:06 mta-out postfix/smtp[372]: 4E58: to=<a@b>", "4E58: to=<a@b>"},
+		"an RFC 3339 stamp":                 {"2026-11-23T18:43:06.123456+00:00 h postfix/qmgr[1]: a: b", "a: b"},
+		"a tag without a pid":               {"Nov 13 18:43:06 h haraka: x [1]: forged", "x [1]: forged"},
+		"a host of IPv6":                    {"Nov 13 18:43:06 2001:db8::1 exim[7]: x", "x"},
+		"a host that ends like a tag":       {"Nov 13 18:43:06 h]: exim[7]: x", "x"},
+		"a pid with a colon":                {"Nov 13 18:43:06 h exim[7:1]: x]: y", "x]: y"},
+		"an empty message":                  {"Nov 13 18:43:06 h exim[7]:", ""},
+		"a message behind a priority":       {"<22>Nov 13 18:43:06 h exim[7]: x", "x"},
+		"RFC 5424":                          {"<22>1 2026-11-23T18:43:06Z h exim 7 - - x]: y", "x]: y"},
+		"a tag in brackets inside the text": {"Nov 13 18:43:06 h a: b[1]: c", "b[1]: c"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r envelopeReader
+			got, ok := r.message(c.line)
+			e, read := r.read(c.line)
+			if !ok || !read || got != c.want || e.message != c.want {
+				t.Errorf("message(%q) = %q %v, read %q %v, want %q", c.line, got, ok, e.message, read, c.want)
+			}
+		})
+	}
+}
+
 func TestStampsTime(t *testing.T) {
 	berlin := time.FixedZone("CET", 3600)
 	day := func(s string) time.Time {
@@ -67,6 +132,9 @@ func TestStampsTime(t *testing.T) {
 		stamp, ref, want string
 		zone             *time.Location
 	}{
+		"a day of one digit":                         {"Nov  3 18:43:06", "2026-11-23T20:00:00Z", "2026-11-03T18:43:06Z", time.UTC},
+		"a comma before the fraction":                {"2026-11-23T18:43:06,5Z", "2026-11-23T20:00:00Z", "2026-11-23T18:43:06.5Z", time.UTC},
+		"an offset that changes the day":             {"2026-12-31T23:30:00-05:30", "2026-11-23T20:00:00Z", "2027-01-01T05:00:00Z", time.UTC},
 		"same year":                                  {"Nov 23 18:43:06", "2026-11-23T20:00:00Z", "2026-11-23T18:43:06Z", time.UTC},
 		"the log's own zone":                         {"Nov 23 18:43:06", "2026-11-23T20:00:00Z", "2026-11-23T17:43:06Z", berlin},
 		"last year's line read after New Year":       {"Dec 31 23:59:59", "2027-01-01T00:00:01Z", "2026-12-31T23:59:59Z", time.UTC},
@@ -88,11 +156,34 @@ func TestStampsTime(t *testing.T) {
 			}
 		})
 	}
-	for _, bad := range []string{"", "Xxx 23 18:43:06", "Nov 31 18:43:06", "2026-13-23T18:43:06Z", "2026-11-23T28:43:06Z"} {
+	for _, bad := range []string{"", "Nov 23 18:43", "Nov 23 18:43:6x", "Nov xx 18:43:06", "ovD 23 18:43:06", "Nov  0 18:43:06", "2026-11-23T18:43", "2026-11-2xT18:43:06Z", "Xxx 23 18:43:06", "Nov 31 18:43:06", "2026-13-23T18:43:06Z", "2026-11-23T28:43:06Z"} {
 		s := stamps{zone: time.UTC}
 		if got, ok := s.time(bad, day("2026-11-23T20:00:00Z")); ok {
 			t.Errorf("time(%q) = %v, want a refusal", bad, got)
 		}
+	}
+}
+
+func TestStampsTimeOfTheSameStampInAnotherYear(t *testing.T) {
+	s := stamps{zone: time.UTC}
+	for _, year := range []int{2026, 2027, 2026} {
+		ref := time.Date(year, 11, 23, 20, 0, 0, 0, time.UTC)
+		if got, ok := s.time("Nov 23 18:43:06", ref); !ok || got.Year() != year {
+			t.Errorf("time = %v %v, want the year %d", got, ok, year)
+		}
+	}
+}
+
+func TestStampsTimeDoesNotAllocate(t *testing.T) {
+	s := stamps{zone: time.UTC}
+	ref := time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC)
+	stamps := [...]string{"Nov 23 18:43:06", "Nov 23 18:43:07", "2026-11-23T18:43:06.123456+00:00"}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, stamp := range stamps {
+			s.time(stamp, ref)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
 	}
 }
 
@@ -151,7 +242,12 @@ func FuzzEnvelopeRead(f *testing.F) {
 	f.Add("Nov  3 18:43:06 mta-out postfix/smtp[372]: 4E58: to=<a@b>")
 	f.Fuzz(func(t *testing.T, line string) {
 		var r envelopeReader
+		m, seen := r.message(line)
+		m = strings.Clone(m)
 		if e, ok := r.read(line); ok {
+			if !seen || m != e.message {
+				t.Errorf("message(%q) = %q %v, want %q", line, m, seen, e.message)
+			}
 			s := stamps{zone: time.UTC}
 			s.time(e.stamp, time.Unix(1795462000, 0))
 			if e.tag == "" {
