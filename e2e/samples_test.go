@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,7 +41,7 @@ func TestMakeSampleLogs(t *testing.T) {
 func makePostfixSamples(t *testing.T) {
 	t.Run("syslog", func(t *testing.T) {
 		dir, stop := lab.StartRsyslog(t, sampleHost)
-		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+		oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 			return lab.StartPostfix(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost})
 		})
 		stop()
@@ -50,7 +51,7 @@ func makePostfixSamples(t *testing.T) {
 	})
 	t.Run("maillog", func(t *testing.T) {
 		var log string
-		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+		oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 			mta := lab.StartPostfix(t, lab.Options{Routes: routes, Host: sampleHost})
 			log = mta.LogPath()
 			return mta
@@ -64,7 +65,7 @@ func makeEximSamples(t *testing.T) {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
-			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 				mta := lab.StartExim(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost, Variant: variant})
 				log = mta.LogPath()
 				return mta
@@ -85,7 +86,7 @@ func makeHarakaSamples(t *testing.T) {
 		t.Run("variant "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
-			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
 				log = mta.LogPath()
 				return mta
@@ -103,7 +104,7 @@ func makeHarakaSamples(t *testing.T) {
 
 // sampleRun sends the sample messages through the started server, waits until
 // nothing more happens, stops it and returns what the remote side said.
-func sampleRun(t *testing.T, start func(routes map[string]int) lab.MTA) []lab.Exchange {
+func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
 	t.Helper()
 	server, err := lab.StartServer(lab.Scripts())
 	if err != nil {
