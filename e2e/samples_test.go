@@ -21,7 +21,6 @@ import (
 var update = flag.Bool("update", false, "make the sample logs of testdata anew")
 
 const (
-	samples    = "../testdata"
 	sampleHost = "mta-out"
 	// The longest pause between two attempts of any mail server in the lab.
 	quietTime = 12 * time.Second

@@ -125,6 +125,7 @@ type session struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
 
+	mailing    bool // MAIL FROM was accepted
 	sender     string
 	recipients []string // accepted at RCPT TO
 }
@@ -166,7 +167,7 @@ func (c *session) command(line string) error {
 	case "DATA":
 		return c.data()
 	case "RSET":
-		c.recipients = nil
+		c.mailing, c.recipients = false, nil
 		return c.say("250 2.0.0 Ok")
 	case "NOOP":
 		return c.say("250 2.0.0 Ok")
@@ -178,16 +179,20 @@ func (c *session) command(line string) error {
 }
 
 func (c *session) mail(sender string) error {
-	c.sender, c.recipients = sender, nil
+	c.mailing, c.sender, c.recipients = false, sender, nil
 	if script, ok := c.senderScript(); ok {
 		if refused, err := c.refuse(script, StageMail, script.Recipient(), sender); refused || err != nil {
 			return err
 		}
 	}
+	c.mailing = true
 	return c.say("250 2.1.0 Ok")
 }
 
 func (c *session) rcpt(recipient string) error {
+	if !c.mailing {
+		return c.say("503 5.5.1 Need MAIL command")
+	}
 	if script, ok := find(c.server.scripts, recipient); ok && script.stage() == StageRcpt {
 		if refused, err := c.refuse(script, StageRcpt, recipient, c.sender); refused || err != nil {
 			return err
@@ -239,7 +244,7 @@ func (c *session) finish(at Stage, script Script, reply string) error {
 	for _, r := range c.recipients {
 		c.server.oracle.record(c.number, at, script, c.sender, r, reply)
 	}
-	c.recipients = nil
+	c.mailing, c.recipients = false, nil
 	return c.give(reply)
 }
 
