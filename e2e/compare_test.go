@@ -151,6 +151,8 @@ func expectedStatus(mta string, x lab.Exchange) event.Status {
 	switch {
 	case x.Code/100 == 2:
 		return event.Delivered
+	case mta == "exim" && len(x.Reply) > 4096: // malformed, tried again
+		return event.Deferred
 	case x.Code/100 == 5 && (mta != "postfix" || x.Stage != lab.StageBanner):
 		return event.Bounced
 	}

@@ -154,6 +154,12 @@ func freePort(t testing.TB) int {
 	return int(addr.Port())
 }
 
+// FreeAddr returns an address of 127.0.0.1 that was free just now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return loopback(freePort(t))
+}
+
 // command runs args with the machine's name set to host.
 func command(host string, args ...string) *exec.Cmd {
 	if host != "" {
