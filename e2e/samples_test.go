@@ -4,27 +4,21 @@ package e2e
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"mtatap/e2e/lab"
 )
 
 var update = flag.Bool("update", false, "make the sample logs of testdata anew")
 
-const (
-	samples    = "../testdata"
-	sampleHost = "mta-out"
-	// The longest pause between two attempts of any mail server in the lab.
-	quietTime = 12 * time.Second
-)
+const sampleHost = "mta-out"
 
 // TestMakeSampleLogs writes testdata/<mta>/<format>.log and the oracles beside
 // them. Syslog forms need /dev/log to be free, host names a UTS namespace.
@@ -40,7 +34,7 @@ func TestMakeSampleLogs(t *testing.T) {
 func makePostfixSamples(t *testing.T) {
 	t.Run("syslog", func(t *testing.T) {
 		dir, stop := lab.StartRsyslog(t, sampleHost)
-		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+		oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 			return lab.StartPostfix(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost})
 		})
 		stop()
@@ -50,7 +44,7 @@ func makePostfixSamples(t *testing.T) {
 	})
 	t.Run("maillog", func(t *testing.T) {
 		var log string
-		oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+		oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 			mta := lab.StartPostfix(t, lab.Options{Routes: routes, Host: sampleHost})
 			log = mta.LogPath()
 			return mta
@@ -64,7 +58,7 @@ func makeEximSamples(t *testing.T) {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
-			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 				mta := lab.StartExim(t, lab.Options{Routes: routes, Syslog: true, Host: sampleHost, Variant: variant})
 				log = mta.LogPath()
 				return mta
@@ -85,7 +79,7 @@ func makeHarakaSamples(t *testing.T) {
 		t.Run("variant "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
-			oracle := sampleRun(t, func(routes map[string]int) lab.MTA {
+			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
 				log = mta.LogPath()
 				return mta
@@ -103,7 +97,7 @@ func makeHarakaSamples(t *testing.T) {
 
 // sampleRun sends the sample messages through the started server, waits until
 // nothing more happens, stops it and returns what the remote side said.
-func sampleRun(t *testing.T, start func(routes map[string]int) lab.MTA) []lab.Exchange {
+func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
 	t.Helper()
 	server, err := lab.StartServer(lab.Scripts())
 	if err != nil {
@@ -111,36 +105,11 @@ func sampleRun(t *testing.T, start func(routes map[string]int) lab.MTA) []lab.Ex
 	}
 	t.Cleanup(server.Close)
 	mta := start(server.Routes())
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer cancel()
-	for _, s := range lab.SampleSubmissions(lab.Scripts(), mta.Name()) {
-		if err := mta.Submit(ctx, s.From, s.To, lab.Message(s.From, s.ID)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	awaitQuiet(ctx, t, server)
+	runMail(t, server, mta, lab.SampleSubmissions(lab.Scripts(), mta.Name()))
 	if err := mta.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return server.Oracle()
-}
-
-// awaitQuiet returns once the remote side has heard nothing for quietTime.
-func awaitQuiet(ctx context.Context, t *testing.T, server *lab.Server) {
-	t.Helper()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	last, since := -1, time.Now()
-	for time.Since(since) < quietTime {
-		if n := len(server.Oracle()); n != last {
-			last, since = n, time.Now()
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("mail still moves")
-		}
-	}
 }
 
 // writeSample keeps a log and its oracle, without what tells of this machine.

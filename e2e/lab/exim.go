@@ -42,7 +42,7 @@ func StartExim(t testing.TB, opts Options) MTA {
 	}
 	writeFiles(t, dir, map[string]string{
 		"exim.conf": fmt.Sprintf(eximConf, dir, MailHost, logTo, selector, e.port, AliasRecipient, AliasTarget, eximCommand),
-		"routes":    routeTable(opts.Routes, "%s: 127.0.0.1::%d\n"),
+		"routes":    routeTable(opts.Routes, "%s: %s::%d\n"),
 	})
 	for _, sub := range []string{"spool", "log"} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {

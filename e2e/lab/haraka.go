@@ -117,8 +117,9 @@ exports.relay = function (next, connection) {
   next()
 }
 exports.hook_get_mx = function (next, hmail, domain) {
-  const port = routes[domain.toLowerCase()]
-  if (!port) return next(DENY, 'no route')
-  next(OK, { priority: 0, exchange: '127.0.0.1', port })
+  const route = routes[domain.toLowerCase()]
+  if (!route) return next(DENY, 'no route')
+  const [exchange, port] = route.split(':')
+  next(OK, { priority: 0, exchange, port: Number(port) })
 }
 `

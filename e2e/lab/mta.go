@@ -8,12 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"net/netip"
 	"net/smtp"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,8 +47,8 @@ const (
 
 // Options vary how a mail server is set up. The zero value logs to a file.
 type Options struct {
-	// Routes is the port on 127.0.0.1 for each recipient domain.
-	Routes map[string]int
+	// Routes is where mail for each recipient domain goes.
+	Routes map[string]netip.AddrPort
 	// Dir is an empty folder for the server's files; "" makes one.
 	Dir string
 	// Syslog logs to /dev/log, where Rsyslog listens; LogPath is then unused
@@ -134,27 +136,28 @@ func writeFiles(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-// routeTable writes routes one a line in a stable order.
-func routeTable(routes map[string]int, format string) string {
-	domains := make([]string, 0, len(routes))
-	for d := range routes {
-		domains = append(domains, d)
-	}
-	sort.Strings(domains)
+// routeTable writes domain, address and port of each route in a stable order.
+func routeTable(routes map[string]netip.AddrPort, format string) string {
 	var b strings.Builder
-	for _, d := range domains {
-		fmt.Fprintf(&b, format, d, routes[d])
+	for _, domain := range slices.Sorted(maps.Keys(routes)) {
+		fmt.Fprintf(&b, format, domain, routes[domain].Addr(), routes[domain].Port())
 	}
 	return b.String()
 }
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	port, err := closedPort()
+	addr, err := freeAddr(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return int(addr.Port())
+}
+
+// FreeAddr returns an address of 127.0.0.1 that was free just now.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return loopback(freePort(t))
 }
 
 // command runs args with the machine's name set to host.

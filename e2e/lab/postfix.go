@@ -26,7 +26,7 @@ func StartPostfix(t testing.TB, opts Options) MTA {
 	dir := workDir(t, opts.Dir, "postfix")
 	p := &postfix{config: filepath.Join(dir, "etc"), log: filepath.Join(dir, "log", "mail.log"), port: freePort(t)}
 
-	main := fmt.Sprintf(postfixMain, dir, MailHost, routeTable(opts.Routes, " { %s = smtp:[127.0.0.1]:%d }"), AliasRecipient, AliasTarget)
+	main := fmt.Sprintf(postfixMain, dir, MailHost, routeTable(opts.Routes, " { %s = smtp:[%s]:%d }"), AliasRecipient, AliasTarget)
 	if !opts.Syslog {
 		main += "maillog_file = " + p.log + "\nmaillog_file_prefixes = " + dir + "\n"
 	}

@@ -93,6 +93,7 @@ func Scripts() []Script {
 	const (
 		hard      = event.CategoryHard
 		general   = event.CategoryGeneral
+		dns       = event.CategoryDNSFailure
 		full      = event.CategoryMailboxFull
 		large     = event.CategoryMessageTooLarge
 		block     = event.CategoryBlockGeneral
@@ -114,7 +115,7 @@ func Scripts() []Script {
 		{Name: "nouser", Replies: one("550-5.1.1 The address you wrote to does not exist here.\n550-5.1.1 Please look for typing mistakes and\n550 5.1.1 unnecessary spaces. No such user"), Category: hard, Sample: true},
 		{Name: "bareunknown", Replies: one("550 No such user here"), Category: hard, Sample: true},
 		{Name: "disabled", Replies: one("550 5.2.1 The mailbox is disabled, not accepting messages"), Category: hard, Sample: true},
-		{Name: "nohost", Replies: one("550 5.1.2 Bad destination host: domain not found"), Category: hard},
+		{Name: "nohost", Replies: one("550 5.1.2 Bad destination host: domain not found"), Category: dns},
 		{Name: "atdot", At: StageDot, Replies: one("550 5.1.1 User unknown; rejecting"), Category: hard},
 
 		{Name: "full", Replies: one("452 4.2.2 The mailbox is over its quota"), Category: full, Sample: true},

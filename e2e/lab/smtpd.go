@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
 )
 
-// Server is the scripted remote side: a listener on 127.0.0.1 for each domain
-// of its scripts. It accepts whatever no script refuses.
+// Server is the scripted remote side: a listener for each domain of its scripts,
+// on a loopback address of its own so that no mail server takes two of them for
+// one host. It accepts whatever no script refuses.
 type Server struct {
 	scripts   []Script
 	oracle    oracle
 	listeners map[string]net.Listener // by recipient domain
-	closed    int                     // a port with no listener
+	closed    netip.AddrPort          // without a listener
 
 	mu       sync.Mutex
 	sessions int
@@ -29,30 +31,32 @@ type Server struct {
 func StartServer(scripts []Script) (*Server, error) {
 	s := &Server{scripts: scripts, listeners: map[string]net.Listener{}, conns: map[net.Conn]struct{}{}}
 	s.oracle.attempts = map[string]int{}
+	addr := netip.MustParseAddr("127.0.0.2")
 	for _, domain := range s.domains() {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
 		if err != nil {
 			s.Close()
 			return nil, fmt.Errorf("listen for %s: %w", domain, err)
 		}
+		addr = addr.Next()
 		s.listeners[domain] = l
 		s.wg.Go(func() { s.serve(l, domain) })
 	}
-	port, err := closedPort()
+	closed, err := freeAddr(addr)
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
-	s.closed = port
+	s.closed = closed
 	return s, nil
 }
 
-// Routes returns the port on 127.0.0.1 where mail for each domain goes; that of
-// RefusedDomain has no listener.
-func (s *Server) Routes() map[string]int {
-	routes := map[string]int{SenderDomain: port(s.listeners[DefaultDomain]), RefusedDomain: s.closed}
+// Routes returns where mail for each domain goes; nobody listens for
+// RefusedDomain.
+func (s *Server) Routes() map[string]netip.AddrPort {
+	routes := map[string]netip.AddrPort{SenderDomain: address(s.listeners[DefaultDomain]), RefusedDomain: s.closed}
 	for domain, l := range s.listeners {
-		routes[domain] = port(l)
+		routes[domain] = address(l)
 	}
 	return routes
 }
@@ -121,6 +125,7 @@ type session struct {
 	in     *bufio.Reader
 	out    *bufio.Writer
 
+	mailing    bool // MAIL FROM was accepted
 	sender     string
 	recipients []string // accepted at RCPT TO
 }
@@ -156,13 +161,13 @@ func (c *session) command(line string) error {
 	case "HELO":
 		return c.say("250 mx." + c.domain)
 	case "MAIL":
-		return c.mail(address(rest))
+		return c.mail(path(rest))
 	case "RCPT":
-		return c.rcpt(address(rest))
+		return c.rcpt(path(rest))
 	case "DATA":
 		return c.data()
 	case "RSET":
-		c.recipients = nil
+		c.mailing, c.recipients = false, nil
 		return c.say("250 2.0.0 Ok")
 	case "NOOP":
 		return c.say("250 2.0.0 Ok")
@@ -174,16 +179,20 @@ func (c *session) command(line string) error {
 }
 
 func (c *session) mail(sender string) error {
-	c.sender, c.recipients = sender, nil
+	c.mailing, c.sender, c.recipients = false, sender, nil
 	if script, ok := c.senderScript(); ok {
 		if refused, err := c.refuse(script, StageMail, script.Recipient(), sender); refused || err != nil {
 			return err
 		}
 	}
+	c.mailing = true
 	return c.say("250 2.1.0 Ok")
 }
 
 func (c *session) rcpt(recipient string) error {
+	if !c.mailing {
+		return c.say("503 5.5.1 Need MAIL command")
+	}
 	if script, ok := find(c.server.scripts, recipient); ok && script.stage() == StageRcpt {
 		if refused, err := c.refuse(script, StageRcpt, recipient, c.sender); refused || err != nil {
 			return err
@@ -235,7 +244,7 @@ func (c *session) finish(at Stage, script Script, reply string) error {
 	for _, r := range c.recipients {
 		c.server.oracle.record(c.number, at, script, c.sender, r, reply)
 	}
-	c.recipients = nil
+	c.mailing, c.recipients = false, nil
 	return c.give(reply)
 }
 
@@ -292,8 +301,8 @@ func (c *session) senderScript() (Script, bool) {
 	return script, ok && script.stage() == StageMail && strings.HasSuffix(c.sender, "@"+SenderDomain)
 }
 
-// address returns what stands in the angle brackets of "FROM:<a@b> SIZE=1".
-func address(s string) string {
+// path returns what stands in the angle brackets of "FROM:<a@b> SIZE=1".
+func path(s string) string {
 	_, s, _ = strings.Cut(s, "<")
 	quoted := false
 	for i := 0; i < len(s); i++ {
@@ -309,14 +318,14 @@ func address(s string) string {
 	return s
 }
 
-func port(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port }
+func address(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
 
-// closedPort returns a port of 127.0.0.1 that was free just now.
-func closedPort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// freeAddr returns a port of addr that was free just now.
+func freeAddr(addr netip.Addr) (netip.AddrPort, error) {
+	l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
-		return 0, fmt.Errorf("find free port: %w", err)
+		return netip.AddrPort{}, fmt.Errorf("find free port: %w", err)
 	}
 	defer l.Close()
-	return port(l), nil
+	return address(l), nil
 }

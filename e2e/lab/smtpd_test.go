@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"fmt"
 	"net/smtp"
 	"strings"
 	"testing"
@@ -17,7 +16,7 @@ func TestServerSaysWhatTheScriptSaysAndRemembersIt(t *testing.T) {
 	defer s.Close()
 	for _, script := range Scripts() {
 		t.Run(script.Name, func(t *testing.T) {
-			addr := fmt.Sprintf("127.0.0.1:%d", s.Routes()[script.domain()])
+			addr := s.Routes()[script.domain()].String()
 			before := len(s.Oracle())
 			sendErr := smtp.SendMail(addr, nil, script.Sender(), []string{script.Recipient()}, []byte("x"))
 			said := s.Oracle()[before:]
@@ -45,7 +44,7 @@ func TestServerAnswersLaterAttemptsByTheNextReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	addr := fmt.Sprintf("127.0.0.1:%d", s.Routes()[DefaultDomain])
+	addr := s.Routes()[DefaultDomain].String()
 	for _, want := range []int{451, 250} {
 		smtp.SendMail(addr, nil, "a@sender.example", []string{"grey+1@remote.example"}, []byte("x"))
 		all := s.Oracle()
