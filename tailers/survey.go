@@ -115,15 +115,15 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	slices.SortStableFunc(gens, func(a, b *generation) int {
 		return cmp.Compare(b.record().Lead.Length, a.record().Lead.Length)
 	})
+	// A ghost is done, so it must choose before the done claim their copies.
+	if err := f.search(ctx, gens, seen, true); err != nil {
+		return err
+	}
 	for _, s := range seen {
 		s.known = s.known || !s.current && slices.ContainsFunc(f.done, s.copies)
 	}
-	for _, g := range gens {
-		if g.file == nil && g.want.Offset > 0 {
-			if err := f.search(ctx, g, seen); err != nil {
-				return err
-			}
-		}
+	if err := f.search(ctx, gens, seen, false); err != nil {
+		return err
 	}
 	for _, g := range gens {
 		for _, s := range seen {
@@ -139,19 +139,25 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	return nil
 }
 
-// search looks for the content of g in what no one has claimed, first in what
-// is at the path, then from the oldest on.
-func (f *Follower) search(ctx context.Context, g *generation, seen []*sighting) error {
-	for i := range seen {
-		s := seen[(i+len(seen)-1)%len(seen)]
-		if s.known {
-			continue
-		}
-		if ok, err := g.attach(ctx, s); err != nil {
-			return err
-		} else if ok {
-			f.settle(s, g)
-			return nil
+// search looks for the content of those gens that have no file in what no one
+// has claimed, first in what is at the path, then from the oldest on.
+func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sighting, ghosts bool) error {
+	for _, g := range gens {
+		for i := range seen {
+			s := seen[(i+len(seen)-1)%len(seen)]
+			if g.file != nil || g.want.Offset == 0 || g.ghost != ghosts {
+				break
+			}
+			if s.known {
+				continue
+			}
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+			}
 		}
 	}
 	return nil
