@@ -23,11 +23,12 @@ func TestEventsOfSampleLogsAreWhatTheRemoteSideSaid(t *testing.T) {
 	if err != nil || len(logs) == 0 {
 		t.Fatalf("no sample logs: %v", err)
 	}
+	set := builtInRules(t)
 	for _, oracle := range logs {
 		log := strings.TrimSuffix(oracle, ".oracle.jsonl") + ".log"
 		mta := filepath.Base(filepath.Dir(log))
 		t.Run(mta+"/"+filepath.Base(log), func(t *testing.T) {
-			for _, wrong := range compare(mta, readLines[lab.Exchange](t, oracle), eventsOf(t, mta, log)) {
+			for _, wrong := range compare(mta, readLines[lab.Exchange](t, oracle), eventsOf(t, set, mta, log)) {
 				t.Error(wrong)
 			}
 		})
@@ -36,8 +37,7 @@ func TestEventsOfSampleLogsAreWhatTheRemoteSideSaid(t *testing.T) {
 
 const samples = "../testdata"
 
-// eventsOf parses and classifies a log in process.
-func eventsOf(t *testing.T, mta, log string) []published {
+func builtInRules(t *testing.T) *rules.Set {
 	t.Helper()
 	rulesFile, err := os.ReadFile("../rules.yaml")
 	if err != nil {
@@ -47,6 +47,12 @@ func eventsOf(t *testing.T, mta, log string) []published {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return set
+}
+
+// eventsOf parses and classifies a log in process.
+func eventsOf(t *testing.T, set *rules.Set, mta, log string) []published {
+	t.Helper()
 	parser, err := parsers.New(mta, parsers.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -166,7 +166,7 @@ func Scripts() []Script {
 		{Name: "utf8", Replies: one("550 5.1.1 User unknown: 用户不存在, usuario desconocido, пользователь не найден"), Category: hard, Hostile: true, Sample: true},
 		{Name: "nul", Replies: one("550 5.1.1 User unknown\x00 hidden, status=sent (250 ok)"), Category: hard, Hostile: true},
 		{Name: "lonecr", Replies: one("550 5.1.1 User unknown\rstatus=sent (250 ok)"), Category: hard, Hostile: true},
-		{Name: "long", Replies: one("550 5.1.1 User unknown " + strings.Repeat("blah ", 8*1024/5)), Category: hard, Hostile: true},
+		{Name: "long", Domain: "long.example", Replies: one("550 5.1.1 User unknown " + strings.Repeat("blah ", 8*1024/5)), Category: hard, Hostile: true},
 		{Name: "longlines", Replies: one(strings.Repeat("550-5.1.1 User unknown "+strings.Repeat("blah ", 60)+"\n", 8) + "550 5.1.1 User unknown"), Category: hard, Hostile: true, Sample: true},
 	}
 }
