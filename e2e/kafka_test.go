@@ -378,7 +378,7 @@ func kafkaEvents(n, recipients int) []*event.Event {
 			Observed: time.Date(2026, 3, 1, 12, 0, 1, 0, time.UTC),
 		}
 		e.ID, scratch = event.NewID(&e.Delivery, scratch)
-		e.JSON = event.AppendJSON(nil, e)
+		e.JSON = new(event.Encoder).Append(nil, e)
 		events[i] = e
 	}
 	return events

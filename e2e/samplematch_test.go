@@ -82,7 +82,7 @@ func eventsOf(t *testing.T, set *rules.Set, mta, log string) []published {
 		in := rules.InputOf(&e.Delivery, set.Provider(e.Relay.Host, event.Domain(e.Recipient)))
 		e.Verdict = set.Classify(&in)
 		var p published
-		if err := json.Unmarshal(event.AppendJSON(nil, &e), &p); err != nil {
+		if err := json.Unmarshal(new(event.Encoder).Append(nil, &e), &p); err != nil {
 			t.Fatal(err)
 		}
 		events = append(events, p)

@@ -10,23 +10,26 @@ import (
 // SchemaVersion is the version of the published form of an event.
 const SchemaVersion = 1
 
-// AppendJSON appends e as one JSON object without a newline, its fields in the
-// fixed order of the schema. Unknown values are absent. Bytes that are no UTF-8
-// become U+FFFD; control characters are escaped, so that the line is safe on a
-// terminal.
-func AppendJSON(b []byte, e *Event) []byte {
+// Encoder encodes events. The zero value is ready; it remembers the last times
+// written, so one goroutine owns it.
+type Encoder struct{ logged, observed stampWriter }
+
+// Append appends e as one JSON object without a newline, its fields in the fixed
+// order of the schema. Unknown values are absent. Bytes that are no UTF-8 become
+// U+FFFD; control characters are escaped, so that the line is safe on a terminal.
+func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = append(b, `{"schema_version":1,"id":"`...)
 	b = hex.AppendEncode(b, e.ID[:])
 	b = append(b, `","time":"`...)
 	if e.Time.IsZero() {
-		b = appendTime(b, e.Observed)
+		b = enc.observed.append(b, e.Observed)
 		b = append(b, `","observed_time":"`...)
-		b = appendTime(b, e.Observed)
+		b = enc.observed.append(b, e.Observed)
 		b = append(b, `","time_source":"observed"`...)
 	} else {
-		b = appendTime(b, e.Time)
+		b = enc.logged.append(b, e.Time)
 		b = append(b, `","observed_time":"`...)
-		b = appendTime(b, e.Observed)
+		b = enc.observed.append(b, e.Observed)
 		b = append(b, '"')
 	}
 	b = appendField(b, `,"mta":`, string(e.MTA))
@@ -108,8 +111,20 @@ func appendCount(b []byte, key string, value int) []byte {
 	return strconv.AppendInt(b, int64(value), 10)
 }
 
-func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, time.RFC3339Nano)
+// stampWriter writes times in RFC 3339 with nanoseconds as given, in UTC. It keeps
+// the last one: neighbouring events share it.
+type stampWriter struct {
+	sec  int64
+	nano int
+	text []byte // "" at first
+}
+
+func (w *stampWriter) append(b []byte, t time.Time) []byte {
+	if sec, nano := t.Unix(), t.Nanosecond(); len(w.text) == 0 || sec != w.sec || nano != w.nano {
+		w.sec, w.nano = sec, nano
+		w.text = t.UTC().AppendFormat(w.text[:0], time.RFC3339Nano)
+	}
+	return append(b, w.text...)
 }
 
 // plain marks the bytes that stand for themselves in a JSON string.
@@ -120,10 +135,29 @@ var plain = func() (t [256]bool) {
 	return
 }()
 
+// plainLen returns how many bytes at the head of s stand for themselves, or a few
+// less: eight at a time are looked at.
+func plainLen(s string) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	// zero has a high bit set if x has a zero byte, and maybe above that byte.
+	zero := func(x uint64) uint64 { return (x - ones) &^ x }
+	n := 0
+	for ; len(s)-n >= 8; n += 8 {
+		p := s[n : n+8]
+		w := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+		control := (w - ones*0x20) &^ w
+		if (w|control|zero(w^ones*'"')|zero(w^ones*'\\')|zero(w^ones*0x7f))&high != 0 {
+			break
+		}
+	}
+	return n
+}
+
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0
-	for i := 0; i < len(s); {
+	for i := plainLen(s); i < len(s); {
 		if plain[s[i]] {
 			i++
 			continue
@@ -133,12 +167,13 @@ func appendString(b []byte, s string) []byte {
 		if r >= utf8.RuneSelf {
 			r, size = utf8.DecodeRuneInString(s[i:])
 		}
-		if escape := needsEscape(r, size); escape {
+		if needsEscape(r, size) {
 			b = append(b, s[done:i]...)
 			b = appendEscaped(b, r)
 			done = i + size
 		}
 		i += size
+		i += plainLen(s[i:])
 	}
 	b = append(b, s[done:]...)
 	return append(b, '"')

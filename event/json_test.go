@@ -28,7 +28,7 @@ func full() *Event {
 	}
 }
 
-func TestAppendJSONKeepsTheOrderOfTheSchema(t *testing.T) {
+func TestEncoderKeepsTheOrderOfTheSchema(t *testing.T) {
 	e := full()
 	e.ID, _ = NewID(&e.Delivery, nil)
 	want := `{"schema_version":1,"id":"` + e.ID.String() + `","time":"2026-11-23T18:26:51.123456Z","observed_time":"2026-11-23T18:26:52Z",` +
@@ -38,15 +38,15 @@ func TestAppendJSONKeepsTheOrderOfTheSchema(t *testing.T) {
 		`"smtp_code":550,"enhanced_code":"5.1.1","dsn":"5.1.1","diagnostic":"550 5.1.1 User \"unknown\"\u001b[31m\u009b` + "\ufffd" + `",` +
 		`"delay_seconds":0,"attempt":2,"category":"hard","bounce_type":"hard","reason":"user-unknown","action":"suppress","resend":false,` +
 		`"rule":"user-unknown","rules_version":"abc","compat":10,"source":{"file":"/var/log/mail.log","offset":4711}}`
-	if got := string(AppendJSON(nil, e)); got != want {
+	if got := string(new(Encoder).Append(nil, e)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-func TestAppendJSONLeavesOutWhatIsUnknown(t *testing.T) {
+func TestEncoderLeavesOutWhatIsUnknown(t *testing.T) {
 	e := &Event{Delivery: Delivery{MTA: Haraka, Status: Delivered, Relay: Relay{Port: 25}}, Observed: time.Unix(0, 0)}
 	var got map[string]any
-	if err := json.Unmarshal(AppendJSON(nil, e), &got); err != nil {
+	if err := json.Unmarshal(new(Encoder).Append(nil, e), &got); err != nil {
 		t.Fatal(err)
 	}
 	if got["time_source"] != "observed" || got["time"] != got["observed_time"] {
@@ -87,12 +87,12 @@ func TestNewIDDependsOnEachOfItsParts(t *testing.T) {
 	}
 }
 
-func FuzzAppendJSON(f *testing.F) {
+func FuzzEncoder(f *testing.F) {
 	f.Add("a\"b\\\x00\xff\u2028", "x")
 	f.Fuzz(func(t *testing.T, diagnostic, recipient string) {
 		e := full()
 		e.Diagnostic, e.Recipient = diagnostic, recipient
-		b := AppendJSON(nil, e)
+		b := new(Encoder).Append(nil, e)
 		var got struct{ Diagnostic, Recipient string }
 		if err := json.Unmarshal(b, &got); err != nil {
 			t.Fatalf("%v: %q", err, b)
@@ -108,13 +108,30 @@ func FuzzAppendJSON(f *testing.F) {
 	})
 }
 
-func BenchmarkAppendJSON(b *testing.B) {
+func TestPlainLenStopsBeforeEveryByteThatIsEscaped(t *testing.T) {
+	for c := range 256 {
+		for at := range 16 {
+			s := []byte("abcdefghijklmnop")
+			s[at] = byte(c)
+			n := plainLen(string(s))
+			if !plain[byte(c)] && n > at {
+				t.Errorf("byte %#x at %d: %d bytes are taken for plain", c, at, n)
+			}
+			if plain[byte(c)] && n != 16 {
+				t.Errorf("plain byte %#x at %d ends the run at %d", c, at, n)
+			}
+		}
+	}
+}
+
+func BenchmarkEncoder(b *testing.B) {
 	e := full()
 	var buf, scratch []byte
+	var enc Encoder
 	b.ReportAllocs()
 	for b.Loop() {
 		e.ID, scratch = NewID(&e.Delivery, scratch)
-		buf = AppendJSON(buf[:0], e)
+		buf = enc.Append(buf[:0], e)
 	}
 	b.SetBytes(int64(len(buf)))
 }

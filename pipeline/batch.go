@@ -37,8 +37,8 @@ func (b *batch) extend() *event.Event {
 }
 
 // encode appends the JSON of the last event.
-func (b *batch) encode() {
-	b.arena = event.AppendJSON(b.arena, &b.events[len(b.events)-1])
+func (b *batch) encode(enc *event.Encoder) {
+	b.arena = enc.Append(b.arena, &b.events[len(b.events)-1])
 	b.ends = append(b.ends, len(b.arena))
 }
 

@@ -104,12 +104,16 @@ func TestLagIsWhatTheRequiredSinkHasNotAcknowledged(t *testing.T) {
 	p := newBench(t, nil, Sink{Name: "slow", Writer: slow, Required: true})
 	stop := start(t, p, testLog(log, tailers.StartBeginning), nil)
 	defer stop()
-	eventually(t, "the line is behind", func() bool { return p.value(t, "mtatap_tail_lag_bytes") == 6 && p.value(t, "mtatap_tail_lag_seconds") > 0 })
+	eventually(t, "the line is behind", func() bool {
+		return p.value(t, "mtatap_tail_lag_bytes") == 6 && p.value(t, "mtatap_tail_lag_seconds") > 0
+	})
 	if err := p.Ready(time.Nanosecond); err == nil {
 		t.Error("ready in spite of a lag above the limit")
 	}
 	close(slow.blocked)
-	eventually(t, "nothing is behind", func() bool { return p.value(t, "mtatap_tail_lag_bytes") == 0 && p.value(t, "mtatap_tail_lag_seconds") == 0 })
+	eventually(t, "nothing is behind", func() bool {
+		return p.value(t, "mtatap_tail_lag_bytes") == 0 && p.value(t, "mtatap_tail_lag_seconds") == 0
+	})
 	if err := p.Ready(time.Nanosecond); err != nil {
 		t.Error(err)
 	}

@@ -49,6 +49,7 @@ type reader struct {
 	deliveries []event.Delivery
 	unparsed   []UnparsedLine
 	scratch    []byte
+	encoder    event.Encoder
 	saved      time.Time // when memory last went into a batch
 
 	// What every required sink has completed; written by sinks, read by the lag
@@ -145,7 +146,7 @@ func (r *reader) addEvents(set *rules.Set, observed time.Time) {
 		if r.privacy != nil {
 			r.privacy.Apply(e)
 		}
-		r.batch.encode()
+		r.batch.encode(&r.encoder)
 	}
 }
 
