@@ -74,7 +74,7 @@ func (f *Follower) recognise(ctx context.Context, s *sighting) error {
 			continue
 		}
 		s.known = true
-		if s.info.Size() > r.Offset || s.current {
+		if s.current || s.kind == plain && s.info.Size() > r.Offset {
 			// Something was written to it after all.
 			return f.reopen(ctx, s, r)
 		}
@@ -127,13 +127,16 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	}
 	for _, g := range gens {
 		for _, s := range seen {
-			if s.known || s.current || !s.begins(g) && (g.file == nil || !s.copies(g.record())) {
+			if s.known || s.current || !s.within(g) {
 				continue
 			}
-			// A copy with nothing new. Where g was truncated, it was made
-			// before the last lines were read.
-			f.recordAsDone(s)
-			g.gap = ""
+			s.known = true
+			if g.file == nil {
+				// g was truncated, and the copy was made before the last lines
+				// of it were read.
+				f.recordAsDone(s)
+				g.gap = ""
+			}
 		}
 	}
 	return nil
@@ -145,7 +148,7 @@ func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sight
 	for _, g := range gens {
 		for i := range seen {
 			s := seen[(i+len(seen)-1)%len(seen)]
-			if g.file != nil || g.want.Offset == 0 || g.ghost != ghosts {
+			if g.file != nil || g.want.Lead.Length == 0 || g.ghost != ghosts {
 				break
 			}
 			if s.known {
@@ -198,14 +201,12 @@ func (f *Follower) discover(seen []*sighting) {
 		if s.known {
 			continue
 		}
-		old := s.info.ModTime().Before(f.horizon) ||
-			slices.ContainsFunc(seen, func(t *sighting) bool { return t.known && s.rotatedBefore(t) })
-		if old && !s.current {
+		if !s.current && s.info.ModTime().Before(f.horizon) {
 			continue
 		}
 		started := f.next > 1
 		g := f.generation(record{Seq: f.number()})
-		g.file, g.info, g.kind = s.file, s.info, s.kind
+		g.file, g.info, g.kind, g.first = s.file, s.info, s.kind, s.first
 		g.reach, g.grown = s.info.Size(), s.info.ModTime()
 		s.taken = true
 		if f.first && f.opts.Start == StartEnd {
