@@ -264,6 +264,16 @@ func (g *generation) record() record {
 	return r
 }
 
+// truncated reports whether the file of g no longer has what was read of it.
+func (g *generation) truncated() bool {
+	if g.file == nil || g.kind != plain {
+		return false
+	}
+	b := make([]byte, len(g.marker))
+	n, err := g.file.ReadAt(b, g.offset-int64(len(b)))
+	return (err == nil || errors.Is(err, io.EOF)) && !bytes.Equal(b[:n], g.marker)
+}
+
 // beginning returns the first leadSize+1 bytes of what g has, or less.
 func (g *generation) beginning() []byte {
 	if g.kind != plain {

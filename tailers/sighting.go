@@ -79,9 +79,14 @@ func (s *sighting) look() error {
 }
 
 // is reports whether s is, under whatever name, the file that r remembers.
+// Device and inode alone do not tell: both are used again.
 func (s *sighting) is(r record) bool {
+	return s.sameInode(r) && r.Lead.Length > 0 && r.Lead.matches(s.first)
+}
+
+func (s *sighting) sameInode(r record) bool {
 	id := identOf(s.info)
-	return id != (ident{}) && id == r.ident() && r.Lead.matches(s.first)
+	return id != (ident{}) && id == r.ident()
 }
 
 // copies reports whether s has, by its content, the generation that r

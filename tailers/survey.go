@@ -12,6 +12,13 @@ import (
 // file the one it continues in, and opens those never seen before. Afterwards
 // f.current is what is at the path, nil if there is nothing.
 func (f *Follower) survey(ctx context.Context) error {
+	f.surveyed = f.opts.Now()
+	f.stamp = stampOf(f.path).settled(f.surveyed)
+	for _, g := range f.gens {
+		if g.truncated() {
+			f.detach(g)
+		}
+	}
 	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
 	seen, err := gather(f.path, func(info fs.FileInfo) bool {
 		return searching || f.first || !info.ModTime().Before(f.horizon)
@@ -36,6 +43,9 @@ func (f *Follower) survey(ctx context.Context) error {
 	}
 	if f.first {
 		f.recordAllAsDone(seen)
+	}
+	if err := f.takeUnread(ctx, seen); err != nil {
+		return err
 	}
 	f.discover(seen)
 	f.giveUp()
@@ -166,6 +176,26 @@ func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sight
 	return nil
 }
 
+// takeUnread gives generations of which nothing is known but device and inode,
+// for they were empty, the file that no other has claimed by its content.
+func (f *Follower) takeUnread(ctx context.Context, seen []*sighting) error {
+	for _, g := range f.gens {
+		for _, s := range seen {
+			if g.file != nil || g.want.Lead.Length > 0 || s.known || s.kind != plain || !s.sameInode(g.want) {
+				continue
+			}
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+			}
+		}
+	}
+	return nil
+}
+
 // recordAllAsDone remembers the siblings that were there before the first
 // start.
 func (f *Follower) recordAllAsDone(seen []*sighting) {
@@ -202,6 +232,13 @@ func (f *Follower) discover(seen []*sighting) {
 			continue
 		}
 		if !s.current && s.info.ModTime().Before(f.horizon) {
+			continue
+		}
+		if !s.current && s.info.Size() == 0 {
+			// What it is shows once it has content: a copy may be growing.
+			if f.opts.Now().Sub(s.info.ModTime()) < f.opts.RotateWait {
+				f.stamp = stamp{}
+			}
 			continue
 		}
 		started := f.next > 1
