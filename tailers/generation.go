@@ -32,6 +32,7 @@ type generation struct {
 	file       *os.File
 	info       fs.FileInfo // when it was opened
 	kind       compression
+	first      []byte    // the decompressed beginning as it was sighted
 	decoder    io.Closer // nil until a compressed file is read
 	stop       func()    // ends the watch; nil if there is none
 
@@ -152,7 +153,7 @@ func (g *generation) attach(ctx context.Context, s *sighting) (bool, error) {
 	if !g.want.Lead.matches(s.first) {
 		return false, nil
 	}
-	g.file, g.info, g.kind = s.file, s.info, s.kind
+	g.file, g.info, g.kind, g.first = s.file, s.info, s.kind, s.first
 	g.reach, g.grown = s.info.Size(), s.info.ModTime()
 	ok, err := g.seek(ctx, s)
 	if err != nil || !ok {
@@ -257,7 +258,30 @@ func (g *generation) record() record {
 	id := identOf(g.info)
 	r := record{Seq: g.seq, Dev: id.dev, Inode: id.inode, Skip: g.split.skip}
 	g.fillIn(&r)
+	if r.Offset == 0 && bytes.IndexByte(g.first, '\n') >= 0 {
+		r.Lead = fingerprintOf(g.first[:min(len(g.first), leadSize)])
+	}
 	return r
+}
+
+// truncated reports whether the file of g no longer has what was read of it.
+func (g *generation) truncated() bool {
+	if g.file == nil || g.kind != plain {
+		return false
+	}
+	b := make([]byte, len(g.marker))
+	n, err := g.file.ReadAt(b, g.offset-int64(len(b)))
+	return (err == nil || errors.Is(err, io.EOF)) && !bytes.Equal(b[:n], g.marker)
+}
+
+// beginning returns the first leadSize+1 bytes of what g has, or less.
+func (g *generation) beginning() []byte {
+	if g.kind != plain {
+		return g.first
+	}
+	b := make([]byte, leadSize+1)
+	n, _ := g.file.ReadAt(b, 0) // what cannot be read is not there
+	return b[:n]
 }
 
 // drained reports whether all that the file was seen to have is consumed.

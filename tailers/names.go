@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // compressedSuffixes are the endings that compressed siblings carry. The first
@@ -156,6 +157,38 @@ func siblingsIn(path string) ([]sibling, error) {
 		original := filepath.Base(strings.TrimSuffix(s.path, filepath.Ext(s.path)))
 		return s.mark.unreadable || s.mark.compressed && original != base && names[original]
 	}), nil
+}
+
+// stamp tells whether names changed in the folders of a log and of what it
+// links to.
+type stamp struct{ folder, linked int64 }
+
+func stampOf(path string) stamp {
+	s := stamp{folder: folderTime(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		s.linked = folderTime(real)
+	}
+	return s
+}
+
+func folderTime(path string) int64 {
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return 0
+	}
+	return info.ModTime().UnixNano()
+}
+
+// clockTick is more than file times lag behind the clock.
+const clockTick = 100 * time.Millisecond
+
+// settled returns s as it may be relied on at now: not at all if a folder
+// changed so lately that the next change may leave its time the same.
+func (s stamp) settled(now time.Time) stamp {
+	if now.UnixNano()-max(s.folder, s.linked) < int64(clockTick) {
+		return stamp{}
+	}
+	return s
 }
 
 // Expand returns the files that pattern, a path or a glob as filepath.Match

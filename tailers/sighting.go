@@ -1,11 +1,11 @@
 package tailers
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -79,9 +79,14 @@ func (s *sighting) look() error {
 }
 
 // is reports whether s is, under whatever name, the file that r remembers.
+// Device and inode alone do not tell: both are used again.
 func (s *sighting) is(r record) bool {
+	return s.sameInode(r) && r.Lead.Length > 0 && r.Lead.matches(s.first)
+}
+
+func (s *sighting) sameInode(r record) bool {
 	id := identOf(s.info)
-	return s.kind == plain && id != (ident{}) && id == r.ident() && r.Lead.matches(s.first)
+	return id != (ident{}) && id == r.ident()
 }
 
 // copies reports whether s has, by its content, the generation that r
@@ -93,12 +98,17 @@ func (s *sighting) copies(r record) bool {
 	return r.Lead.Length == leadSize || len(s.first) == r.Lead.Length
 }
 
-// begins reports whether s is a copy of what g begins with and has no more
-// than was read of g.
-func (s *sighting) begins(g *generation) bool {
+// within reports whether s has nothing but the beginning of g, as a copy has.
+func (s *sighting) within(g *generation) bool {
+	if len(s.first) == 0 {
+		return false
+	}
+	if g.file != nil {
+		return bytes.HasPrefix(g.beginning(), s.first)
+	}
+	// Of a truncated file there is only what was read of it.
 	n := min(len(s.first), leadSize)
-	return s.kind == plain && n > 0 && s.info.Size() <= g.offset &&
-		len(g.lead) >= n && slices.Equal(g.lead[:n], s.first[:n])
+	return s.kind == plain && s.info.Size() <= g.offset && bytes.HasPrefix(g.lead, s.first[:n])
 }
 
 // gather opens what is at path and those siblings that pass the filter, oldest
@@ -176,12 +186,6 @@ func (s *sighting) release() {
 	if !s.taken {
 		_ = s.file.Close() // was only read
 	}
-}
-
-// rotatedBefore reports whether by their numbers s was rotated before t.
-func (s *sighting) rotatedBefore(t *sighting) bool {
-	return s.mark.number >= 0 && t.mark.number >= 0 && s.mark.number > t.mark.number &&
-		filepath.Dir(s.path) == filepath.Dir(t.path)
 }
 
 // newest returns the latest time that siblings were modified, zero if there

@@ -12,6 +12,13 @@ import (
 // file the one it continues in, and opens those never seen before. Afterwards
 // f.current is what is at the path, nil if there is nothing.
 func (f *Follower) survey(ctx context.Context) error {
+	f.surveyed = f.opts.Now()
+	f.stamp = stampOf(f.path).settled(f.surveyed)
+	for _, g := range f.gens {
+		if g.truncated() {
+			f.detach(g)
+		}
+	}
 	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
 	seen, err := gather(f.path, func(info fs.FileInfo) bool {
 		return searching || f.first || !info.ModTime().Before(f.horizon)
@@ -36,6 +43,9 @@ func (f *Follower) survey(ctx context.Context) error {
 	}
 	if f.first {
 		f.recordAllAsDone(seen)
+	}
+	if err := f.takeUnread(ctx, seen); err != nil {
+		return err
 	}
 	f.discover(seen)
 	f.giveUp()
@@ -74,7 +84,7 @@ func (f *Follower) recognise(ctx context.Context, s *sighting) error {
 			continue
 		}
 		s.known = true
-		if s.info.Size() > r.Offset || s.current {
+		if s.current || s.kind == plain && s.info.Size() > r.Offset {
 			// Something was written to it after all.
 			return f.reopen(ctx, s, r)
 		}
@@ -127,13 +137,16 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	}
 	for _, g := range gens {
 		for _, s := range seen {
-			if s.known || s.current || !s.begins(g) && (g.file == nil || !s.copies(g.record())) {
+			if s.known || s.current || !s.within(g) {
 				continue
 			}
-			// A copy with nothing new. Where g was truncated, it was made
-			// before the last lines were read.
-			f.recordAsDone(s)
-			g.gap = ""
+			s.known = true
+			if g.file == nil {
+				// g was truncated, and the copy was made before the last lines
+				// of it were read.
+				f.recordAsDone(s)
+				g.gap = ""
+			}
 		}
 	}
 	return nil
@@ -145,10 +158,30 @@ func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sight
 	for _, g := range gens {
 		for i := range seen {
 			s := seen[(i+len(seen)-1)%len(seen)]
-			if g.file != nil || g.want.Offset == 0 || g.ghost != ghosts {
+			if g.file != nil || g.want.Lead.Length == 0 || g.ghost != ghosts {
 				break
 			}
 			if s.known {
+				continue
+			}
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+			}
+		}
+	}
+	return nil
+}
+
+// takeUnread gives generations of which nothing is known but device and inode,
+// for they were empty, the file that no other has claimed by its content.
+func (f *Follower) takeUnread(ctx context.Context, seen []*sighting) error {
+	for _, g := range f.gens {
+		for _, s := range seen {
+			if g.file != nil || g.want.Lead.Length > 0 || s.known || s.kind != plain || !s.sameInode(g.want) {
 				continue
 			}
 			ok, err := g.attach(ctx, s)
@@ -198,14 +231,19 @@ func (f *Follower) discover(seen []*sighting) {
 		if s.known {
 			continue
 		}
-		old := s.info.ModTime().Before(f.horizon) ||
-			slices.ContainsFunc(seen, func(t *sighting) bool { return t.known && s.rotatedBefore(t) })
-		if old && !s.current {
+		if !s.current && s.info.ModTime().Before(f.horizon) {
+			continue
+		}
+		if !s.current && s.info.Size() == 0 {
+			// What it is shows once it has content: a copy may be growing.
+			if f.opts.Now().Sub(s.info.ModTime()) < f.opts.RotateWait {
+				f.stamp = stamp{}
+			}
 			continue
 		}
 		started := f.next > 1
 		g := f.generation(record{Seq: f.number()})
-		g.file, g.info, g.kind = s.file, s.info, s.kind
+		g.file, g.info, g.kind, g.first = s.file, s.info, s.kind, s.first
 		g.reach, g.grown = s.info.Size(), s.info.ModTime()
 		s.taken = true
 		if f.first && f.opts.Start == StartEnd {
