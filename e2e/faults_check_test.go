@@ -55,8 +55,8 @@ func (f *faults) report(t *testing.T) {
 	}
 }
 
-// published is an event as a consumer sees it.
-type published struct {
+// topicEvent is an event as a consumer sees it.
+type topicEvent struct {
 	ID         string  `json:"id"`
 	Status     string  `json:"status"`
 	Recipient  string  `json:"recipient"`
@@ -77,10 +77,10 @@ type published struct {
 var serialPattern = regexp.MustCompile(`\bS\d{7}\b`)
 
 // name is that of the outcome that the event tells.
-func (p *published) name() string { return serialPattern.FindString(p.Diagnostic) + " " + p.Status }
+func (p *topicEvent) name() string { return serialPattern.FindString(p.Diagnostic) + " " + p.Status }
 
-func decodeEvent(value string) (*published, error) {
-	p := &published{}
+func decodeEvent(value string) (*topicEvent, error) {
+	p := &topicEvent{}
 	if err := json.Unmarshal([]byte(value), p); err != nil {
 		return nil, err
 	}
@@ -106,7 +106,7 @@ func check(records []lab.KafkaRecord, want []outcome, replayed []string) *faults
 	c := &checking{
 		faults: faults{found: map[fault][]string{}},
 		want:   make(map[string]outcome, len(want)), turn: make(map[string]int, len(want)),
-		first: map[string]*published{}, ids: map[string]string{}, partitions: map[string]int{}, last: map[string]int{},
+		first: map[string]*topicEvent{}, ids: map[string]string{}, partitions: map[string]int{}, last: map[string]int{},
 	}
 	byKey := map[string]int{}
 	for _, o := range want {
@@ -130,11 +130,11 @@ func check(records []lab.KafkaRecord, want []outcome, replayed []string) *faults
 type checking struct {
 	faults
 	want       map[string]outcome
-	turn       map[string]int        // of an outcome among those of its key
-	first      map[string]*published // by outcome
-	ids        map[string]string     // outcome by id
-	partitions map[string]int        // by key
-	last       map[string]int        // turn of what was published last, by key
+	turn       map[string]int         // of an outcome among those of its key
+	first      map[string]*topicEvent // by outcome
+	ids        map[string]string      // outcome by id
+	partitions map[string]int         // by key
+	last       map[string]int         // turn of what was published last, by key
 }
 
 func (c *checking) record(r lab.KafkaRecord) {

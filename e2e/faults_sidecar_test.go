@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mtatap/e2e/lab"
 )
 
 // sidecar is `mtatap run` as an own process, which may be ended and started
@@ -68,10 +70,12 @@ func newSidecar(t *testing.T, broker, topic string) *sidecar {
 func (s *sidecar) start() {
 	s.t.Helper()
 	s.launch()
-	s.await(10*time.Second, "the web listener answers", func() bool {
-		_, code, err := s.request(http.MethodGet, "/-/healthy")
-		return err == nil && code == http.StatusOK
-	})
+	s.await(10*time.Second, "the web listener answers", s.answers)
+}
+
+func (s *sidecar) answers() bool {
+	_, code, err := s.request(http.MethodGet, "/-/healthy")
+	return err == nil && code == http.StatusOK
 }
 
 // launch starts the process and waits for nothing.
@@ -82,7 +86,7 @@ func (s *sidecar) launch() {
 		s.t.Fatal(err)
 	}
 	defer log.Close()
-	s.process = exec.Command(binary(s.t), "run", "--config.file", s.writeConfig())
+	s.process = exec.Command(binary, "run", "--config.file", s.writeConfig())
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
 		s.process = nil
@@ -274,14 +278,25 @@ func (s *sidecar) awaitCaughtUp(within time.Duration) {
 	})
 }
 
-// replay returns the events of each file, one a line, read one file at a time.
-func replay(t *testing.T, rules string, files []string) []string {
-	t.Helper()
-	args := []string{"replay", "--quiet", "--format", "postfix"}
-	if rules != "" {
-		args = append(args, "--config.file", rules)
+// finish stops mtatap, fails for every fault in the topic, and returns the
+// number of doubles.
+func (s *sidecar) finish(broker *lab.Kafka, log *mailLog) (doubles int) {
+	s.t.Helper()
+	s.terminate(stopWithin)
+	records, want := broker.ReadAll(s.topic), log.end()
+	f := check(records, want, replay(s.t, log.generations()))
+	f.report(s.t)
+	s.t.Logf("%d outcomes in %d files, %d records, %d doubles", len(want), len(log.generations()), len(records), f.doubles)
+	if gaps, letters := countLines(s.logText(), "is gone"), exists(filepath.Join(s.dir, "state", "dead-letters.ndjson")); gaps > 0 || letters {
+		s.t.Errorf("%d gaps were logged; dead letters: %v", gaps, letters)
 	}
-	cmd := exec.Command(binary(t), append(args, files...)...)
+	return f.doubles
+}
+
+// replay returns the events of each file, one a line, read one file at a time.
+func replay(t *testing.T, files []string) []string {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"replay", "--quiet", "--format", "postfix"}, files...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
