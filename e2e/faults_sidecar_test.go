@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -43,14 +42,9 @@ type sidecar struct {
 // folder of the test from its beginning.
 func newSidecar(t *testing.T, broker, topic string) *sidecar {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	dir := t.TempDir()
 	s := &sidecar{
-		t: t, dir: dir, web: l.Addr().String(), broker: broker, topic: topic, begin: "beginning",
+		t: t, dir: dir, web: lab.FreeAddr(t), broker: broker, topic: topic, begin: "beginning",
 		log: filepath.Join(dir, "mtatap.log"), source: filepath.Join(dir, "log", "mail.log"),
 	}
 	if err := os.Mkdir(filepath.Dir(s.source), 0o755); err != nil {

@@ -61,7 +61,7 @@ const (
 )
 
 const (
-	messagesUnderWay = 40
+	messagesUnderWay = 1500 // at the usual rate each takes some ten seconds
 	hotRecipients    = 30
 	maxRounds        = 4
 )
