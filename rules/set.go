@@ -18,12 +18,14 @@ type Set struct {
 	categories  []category
 	conversions []Conversion
 	providers   providerTable
+	words       words
 
-	hot        []hotRule
-	automaton  *automaton
-	targets    [][]target // by pattern number
-	always     []uint64   // bit set of the rules to evaluate whatever the text
-	expression int        // how many expressions all rules have
+	hot       []hotRule
+	automaton *automaton
+	lengths   []int32    // of the patterns, by number
+	targets   [][]target // by pattern number
+	triggers  [][]int32  // by part number: rules with a phrase that needs it
+	always    []uint64   // bit set of the rules to evaluate whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
@@ -42,20 +44,26 @@ type hotRule struct {
 	enhanced  []enhancedPattern
 	statuses  uint16
 	phases    uint16
-	text      bool // has literals or expressions
+	text      bool // has literals, phrases or expressions
+	phrases   []hotPhrase
 	regexps   []hotRegexp
 	outcome   outcome
 }
 
+// hotRegexp is an expression and the parts, by number, that a text must have
+// for it to be worth running.
 type hotRegexp struct {
-	number int // in the bit set of those to run
-	always bool
-	re     *regexp.Regexp
+	parts []int32
+	re    *regexp.Regexp
 }
 
-// target is what a pattern found in the text means for a rule: one of its
-// literals is there (regexp -1), or that expression is worth running.
-type target struct{ rule, regexp int32 }
+// target is what a pattern found in the text means: that a literal of a rule is
+// there, or a part of phrases and expressions.
+type target struct {
+	rule  int32 // -1 for a part
+	part  int32
+	edges edges
+}
 
 // outcome is the verdict of a rule or a row of a table in its three forms.
 type outcome struct {
@@ -178,15 +186,16 @@ type scratch struct {
 	text     []byte
 	rules    []uint64 // bit set: to be evaluated
 	literals []uint64 // bit set: rules of which a literal is in the text
-	regexps  []uint64 // bit set: expressions of which a literal is in the text
+	parts    [][]span // by part number: where it stands
+	touched  []int32  // parts that stand somewhere
 }
 
-func newScratch(rules, regexps int) *scratch {
+func newScratch(rules, parts int) *scratch {
 	return &scratch{
 		text:     make([]byte, 0, 1024),
 		rules:    make([]uint64, (rules+63)/64),
 		literals: make([]uint64, (rules+63)/64),
-		regexps:  make([]uint64, (regexps+63)/64),
+		parts:    make([][]span, parts),
 	}
 }
 
@@ -195,29 +204,44 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
 	copy(sc.rules, s.always)
 	clear(sc.literals)
-	clear(sc.regexps)
+	for _, p := range sc.touched {
+		sc.parts[p] = sc.parts[p][:0]
+	}
+	sc.touched = sc.touched[:0]
 	a, state := s.automaton, uint32(0)
-	for _, b := range sc.text {
+	for i, b := range sc.text {
 		state = a.next[state+a.class[b]]
 		if state&1 == 0 {
 			continue
 		}
 		state--
 		for at := a.next[state]; a.hits[at] != endOfHits; at++ {
-			for _, t := range s.targets[a.hits[at]] {
-				sc.mark(t)
-			}
+			sc.found(s, a.hits[at], int32(i+1))
 		}
 	}
 	return sc
 }
 
-func (sc *scratch) mark(t target) {
-	sc.rules[t.rule/64] |= 1 << (t.rule % 64)
-	if t.regexp < 0 {
-		sc.literals[t.rule/64] |= 1 << (t.rule % 64)
-	} else {
-		sc.regexps[t.regexp/64] |= 1 << (t.regexp % 64)
+// found notes that the text has a pattern that ends at end.
+func (sc *scratch) found(s *Set, pattern uint32, end int32) {
+	for i := range s.targets[pattern] {
+		t := &s.targets[pattern][i]
+		if t.rule >= 0 {
+			sc.rules[t.rule/64] |= 1 << (t.rule % 64)
+			sc.literals[t.rule/64] |= 1 << (t.rule % 64)
+			continue
+		}
+		where := span{end - s.lengths[pattern], end}
+		if !where.fits(sc.text, t.edges) {
+			continue
+		}
+		if len(sc.parts[t.part]) == 0 {
+			sc.touched = append(sc.touched, t.part)
+			for _, rule := range s.triggers[t.part] {
+				sc.rules[rule/64] |= 1 << (rule % 64)
+			}
+		}
+		sc.parts[t.part] = append(sc.parts[t.part], where)
 	}
 }
 
@@ -254,12 +278,26 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 	if !h.text || sc.literals[i/64]>>(i%64)&1 == 1 {
 		return true
 	}
-	for _, r := range h.regexps {
-		if (r.always || sc.regexps[r.number/64]>>(r.number%64)&1 == 1) && r.re.Match(sc.text) {
+	for p := range h.phrases {
+		if _, ok := h.phrases[p].find(sc.parts); ok {
+			return true
+		}
+	}
+	for i := range h.regexps {
+		if r := &h.regexps[i]; sc.hasAll(r.parts) && r.re.Match(sc.text) {
 			return true
 		}
 	}
 	return false
+}
+
+func (sc *scratch) hasAll(parts []int32) bool {
+	for _, p := range parts {
+		if len(sc.parts[p]) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Categories returns the categories in the order of the file.
