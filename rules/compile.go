@@ -55,11 +55,7 @@ func (s *Set) compile() {
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
-	s.automaton, s.targets, s.triggers = newAutomaton(p.all), p.targets, p.triggers
-	s.lengths = make([]int32, len(p.all))
-	for i, text := range p.all {
-		s.lengths[i] = int32(len(text))
-	}
+	s.automaton, s.triggers = newAutomaton(p.all), p.triggers
 	rules, parts := len(s.rules), len(p.triggers)
 	s.scratch.New = func() any { return newScratch(rules, parts) }
 }
@@ -67,8 +63,7 @@ func (s *Set) compile() {
 // patterns collects the different patterns of all rules and whom they concern.
 type patterns struct {
 	numbers  map[string]int
-	all      [][]byte
-	targets  [][]target       // by pattern number
+	all      []pattern
 	parts    map[string]int32 // numbers of the different parts
 	triggers [][]int32        // by part number
 }
@@ -78,24 +73,25 @@ func (p *patterns) add(text string, t target) {
 	if !ok {
 		n = len(p.all)
 		p.numbers[text] = n
-		p.all = append(p.all, []byte(text))
-		p.targets = append(p.targets, nil)
+		p.all = append(p.all, pattern{text: text})
 	}
-	if !slices.Contains(p.targets[n], t) {
-		p.targets[n] = append(p.targets[n], t)
+	t.length = uint16(len(text))
+	if targets := &p.all[n].targets; !slices.Contains(*targets, t) {
+		*targets = append(*targets, t)
 	}
 }
 
-// part returns the number of a part; equal parts share it.
-func (p *patterns) part(pieces part) int32 {
-	key := fmt.Sprint(pieces)
+// part returns the number of a part of phrases or expressions; equal parts
+// share it.
+func (p *patterns) part(pieces part, kind targetKind) int32 {
+	key := fmt.Sprint(kind, pieces)
 	n, ok := p.parts[key]
 	if !ok {
 		n = int32(len(p.triggers))
 		p.parts[key] = n
 		p.triggers = append(p.triggers, nil)
 		for _, one := range pieces {
-			p.add(one.text, target{rule: -1, part: n, edges: one.edges})
+			p.add(one.text, target{kind: kind, number: n, edges: one.edges})
 		}
 	}
 	return n
@@ -103,10 +99,10 @@ func (p *patterns) part(pieces part) int32 {
 
 // partsOf numbers the parts of a pattern of rule. The one with the fewest pieces
 // makes the rule worth a look.
-func (p *patterns) partsOf(rule int, all []part) (numbers []int32) {
+func (p *patterns) partsOf(rule int, all []part, kind targetKind) (numbers []int32) {
 	rarest := 0
 	for i, pieces := range all {
-		numbers = append(numbers, p.part(pieces))
+		numbers = append(numbers, p.part(pieces, kind))
 		if len(pieces) < len(all[rarest]) {
 			rarest = i
 		}
@@ -126,16 +122,16 @@ func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
 		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
 	}
 	for _, l := range u.literals {
-		p.add(l, target{rule: int32(i)})
+		p.add(l, target{kind: literalTarget, number: int32(i)})
 	}
 	for _, ph := range u.phrases {
-		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts), ph.gaps})
+		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, phraseTarget), ph.gaps})
 	}
 	always := !h.text
 	for _, e := range u.regexps {
 		r := hotRegexp{re: e.compiled}
 		if len(e.required) > 0 {
-			r.parts = p.partsOf(i, partsOfLiterals(e.required))
+			r.parts = p.partsOf(i, partsOfLiterals(e.required), regexpTarget)
 		}
 		always = always || len(e.required) == 0
 		h.regexps = append(h.regexps, r)

@@ -6,6 +6,11 @@ import (
 	"strings"
 )
 
+// maxPhraseText is how much of a text phrases are looked for in, in bytes: more
+// than any reply says in earnest, and little enough that a text made to be slow
+// is not.
+const maxPhraseText = 2 << 10
+
 // The bytes that may lie between two parts of a phrase, at most.
 const (
 	wideGap   = 60 // "*"
@@ -229,20 +234,45 @@ func (s span) fits(text []byte, e edges) bool {
 		(e&rightEdge == 0 || int(s.end) == len(text) || !wordByte(text[s.end]))
 }
 
+// sightings are the spans of all pieces in a text, in the order of their ends.
+type sightings struct {
+	all  []sighting
+	last []int32 // by part: the number of its last sighting, from 1; 0 if it has none
+}
+
+type sighting struct {
+	span
+	part     int32
+	previous int32 // sighting of the same part, as in last
+}
+
+func (g *sightings) forget() {
+	for i := range g.all {
+		g.last[g.all[i].part] = 0
+	}
+	g.all = g.all[:0]
+}
+
+// add notes that part stands at where and reports whether that is news.
+func (g *sightings) add(part int32, where span) bool {
+	previous := g.last[part]
+	g.all = append(g.all, sighting{where, part, previous})
+	g.last[part] = int32(len(g.all))
+	return previous == 0
+}
+
 // hotPhrase is a phrase with its parts by number.
 type hotPhrase struct {
 	parts []int32
 	gaps  []int32
 }
 
-// find returns from where to where the phrase stands, given where its parts
-// stand, each list sorted by end.
-func (p *hotPhrase) find(spans [][]span) (span, bool) {
+// find returns from where to where the phrase stands.
+func (p *hotPhrase) find(g *sightings) (span, bool) {
 	last := len(p.parts) - 1
-	list := spans[p.parts[last]]
-	for i := len(list) - 1; i >= 0; i-- {
-		if start, ok := p.before(spans, last, list[i].start); ok {
-			return span{start, list[i].end}, true
+	for i := g.last[p.parts[last]]; i != 0; i = g.all[i-1].previous {
+		if start, ok := p.before(g, last, g.all[i-1].start); ok {
+			return span{start, g.all[i-1].end}, true
 		}
 	}
 	return span{}, false
@@ -250,23 +280,19 @@ func (p *hotPhrase) find(spans [][]span) (span, bool) {
 
 // before returns where the parts before part n start if they stand, in order
 // and with no gap too wide, before limit.
-func (p *hotPhrase) before(spans [][]span, n int, limit int32) (int32, bool) {
+func (p *hotPhrase) before(g *sightings, n int, limit int32) (int32, bool) {
 	if n == 0 {
 		return limit, true
 	}
-	list := spans[p.parts[n-1]]
-	low, high := 0, len(list) // low: how many end at or before limit
-	for low < high {
-		middle := (low + high) / 2
-		if list[middle].end <= limit {
-			low = middle + 1
-		} else {
-			high = middle
+	for i := g.last[p.parts[n-1]]; i != 0; i = g.all[i-1].previous {
+		gap := limit - g.all[i-1].end
+		if gap > p.gaps[n-1] {
+			break
 		}
-	}
-	for i := low - 1; i >= 0 && limit-list[i].end <= p.gaps[n-1]; i-- {
-		if start, ok := p.before(spans, n-1, list[i].start); ok {
-			return start, true
+		if gap >= 0 {
+			if start, ok := p.before(g, n-1, g.all[i-1].start); ok {
+				return start, true
+			}
 		}
 	}
 	return 0, false

@@ -58,12 +58,22 @@ type hotRegexp struct {
 }
 
 // target is what a pattern found in the text means: that a literal of a rule is
-// there, or a part of phrases and expressions.
+// there, a piece of a part of phrases, or a piece of a part of expressions.
 type target struct {
-	rule  int32 // -1 for a part
-	part  int32
-	edges edges
+	number int32 // of the rule or the part
+	length uint16
+	kind   targetKind
+	edges  edges
 }
+
+type targetKind uint8
+
+const (
+	literalTarget targetKind = iota
+	phraseTarget
+	regexpTarget
+	endOfHits
+)
 
 // outcome is the verdict of a rule or a row of a table in its three forms.
 type outcome struct {
@@ -113,7 +123,10 @@ type facts struct {
 }
 
 func (s *Set) facts(in *Input) facts {
-	f := facts{code: in.Code, status: in.Status, phase: in.Phase, provider: s.providers.number(in.Provider)}
+	f := facts{code: in.Code, status: in.Status, phase: in.Phase, provider: -1}
+	if in.Provider != "" {
+		f.provider = s.providers.number(in.Provider)
+	}
 	f.enhanced = parseEnhanced(in.Enhanced)
 	if f.enhanced == 0 && f.code == 0 {
 		f.enhanced = parseEnhanced(in.DSN)
@@ -186,8 +199,7 @@ type scratch struct {
 	text     []byte
 	rules    []uint64 // bit set: to be evaluated
 	literals []uint64 // bit set: rules of which a literal is in the text
-	parts    [][]span // by part number: where it stands
-	touched  []int32  // parts that stand somewhere
+	pieces   sightings
 }
 
 func newScratch(rules, parts int) *scratch {
@@ -195,7 +207,7 @@ func newScratch(rules, parts int) *scratch {
 		text:     make([]byte, 0, 1024),
 		rules:    make([]uint64, (rules+63)/64),
 		literals: make([]uint64, (rules+63)/64),
-		parts:    make([][]span, parts),
+		pieces:   sightings{last: make([]int32, parts)},
 	}
 }
 
@@ -204,10 +216,7 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
 	copy(sc.rules, s.always)
 	clear(sc.literals)
-	for _, p := range sc.touched {
-		sc.parts[p] = sc.parts[p][:0]
-	}
-	sc.touched = sc.touched[:0]
+	sc.pieces.forget()
 	a, state := s.automaton, uint32(0)
 	for i, b := range sc.text {
 		state = a.next[state+a.class[b]]
@@ -215,33 +224,37 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 			continue
 		}
 		state--
-		for at := a.next[state]; a.hits[at] != endOfHits; at++ {
-			sc.found(s, a.hits[at], int32(i+1))
+		for at := a.next[state]; ; at++ {
+			t := &a.hits[at]
+			if t.kind == endOfHits {
+				break
+			}
+			switch {
+			case t.kind == literalTarget:
+				sc.literals[t.number/64] |= 1 << (t.number % 64)
+			case t.kind == phraseTarget && i < maxPhraseText:
+				sc.sawPiece(s, t, int32(i+1))
+			case t.kind == regexpTarget && sc.pieces.last[t.number] == 0:
+				sc.sawPiece(s, t, int32(i+1))
+			}
 		}
+	}
+	for i, literals := range sc.literals {
+		sc.rules[i] |= literals
 	}
 	return sc
 }
 
-// found notes that the text has a pattern that ends at end.
-func (sc *scratch) found(s *Set, pattern uint32, end int32) {
-	for i := range s.targets[pattern] {
-		t := &s.targets[pattern][i]
-		if t.rule >= 0 {
-			sc.rules[t.rule/64] |= 1 << (t.rule % 64)
-			sc.literals[t.rule/64] |= 1 << (t.rule % 64)
-			continue
+// sawPiece notes that a piece of a part ends at end.
+func (sc *scratch) sawPiece(s *Set, t *target, end int32) {
+	where := span{end - int32(t.length), end}
+	if t.edges != 0 && !where.fits(sc.text, t.edges) {
+		return
+	}
+	if sc.pieces.add(t.number, where) {
+		for _, rule := range s.triggers[t.number] {
+			sc.rules[rule/64] |= 1 << (rule % 64)
 		}
-		where := span{end - s.lengths[pattern], end}
-		if !where.fits(sc.text, t.edges) {
-			continue
-		}
-		if len(sc.parts[t.part]) == 0 {
-			sc.touched = append(sc.touched, t.part)
-			for _, rule := range s.triggers[t.part] {
-				sc.rules[rule/64] |= 1 << (rule % 64)
-			}
-		}
-		sc.parts[t.part] = append(sc.parts[t.part], where)
 	}
 }
 
@@ -279,21 +292,22 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 		return true
 	}
 	for p := range h.phrases {
-		if _, ok := h.phrases[p].find(sc.parts); ok {
+		if _, ok := h.phrases[p].find(&sc.pieces); ok {
 			return true
 		}
 	}
 	for i := range h.regexps {
-		if r := &h.regexps[i]; sc.hasAll(r.parts) && r.re.Match(sc.text) {
+		if r := &h.regexps[i]; sc.mayMatch(r) && r.re.Match(sc.text) {
 			return true
 		}
 	}
 	return false
 }
 
-func (sc *scratch) hasAll(parts []int32) bool {
-	for _, p := range parts {
-		if len(sc.parts[p]) == 0 {
+// mayMatch reports whether the literals that r can't match without are there.
+func (sc *scratch) mayMatch(r *hotRegexp) bool {
+	for _, p := range r.parts {
+		if sc.pieces.last[p] == 0 {
 			return false
 		}
 	}
