@@ -9,20 +9,23 @@ type automaton struct {
 	// state is next[state+class]; column 0 is where the state's hits start in
 	// hits. The lowest bit of a transition says that its target has hits.
 	next []uint32
-	// hits holds, for each state that has some, the numbers of the patterns
-	// that end there, closed by endOfHits.
-	hits []uint32
+	// hits holds, for each state that has some, the targets of all patterns that
+	// end there, closed by one of kind endOfHits.
+	hits []target
 }
 
-const endOfHits = ^uint32(0)
+// pattern is a text to look for and what it means where it is found.
+type pattern struct {
+	text    string // not empty
+	targets []target
+}
 
-// newAutomaton builds the automaton of the patterns, none of which is empty.
-// A hit is the number of a pattern; equal patterns all hit.
-func newAutomaton(patterns [][]byte) *automaton {
+// newAutomaton builds the automaton of the patterns, whose texts all differ.
+func newAutomaton(patterns []pattern) *automaton {
 	a := &automaton{}
 	classes := uint32(1) // class 0 would be column 0, which holds the hits
 	for _, p := range patterns {
-		for _, b := range p {
+		for _, b := range []byte(p.text) {
 			if a.class[b] == 0 {
 				classes++
 				a.class[b] = classes
@@ -43,25 +46,25 @@ func newAutomaton(patterns [][]byte) *automaton {
 type trie struct {
 	width   int
 	child   []uint32   // by state and class, 0 where there is none
-	ends    [][]uint32 // by state, the patterns that end there
+	ends    [][]target // by state, of the patterns that end there
 	class   []uint32
 	fail    []uint32
 	ordered []uint32 // states, nearest to the root first
 }
 
-func newTrie(width int, class []uint32, patterns [][]byte) *trie {
+func newTrie(width int, class []uint32, patterns []pattern) *trie {
 	t := &trie{width: width, class: class}
 	t.add()
-	for number, p := range patterns {
+	for _, p := range patterns {
 		s := uint32(0)
-		for _, b := range p {
+		for _, b := range []byte(p.text) {
 			at := int(s)*t.width + int(class[b])
 			if t.child[at] == 0 {
 				t.child[at] = t.add()
 			}
 			s = t.child[at]
 		}
-		t.ends[s] = append(t.ends[s], uint32(number))
+		t.ends[s] = append(t.ends[s], p.targets...)
 	}
 	return t
 }
@@ -74,7 +77,7 @@ func (t *trie) add() uint32 {
 
 // table completes every missing transition with that of the longest suffix
 // that is also a prefix of a pattern, and encodes the result.
-func (t *trie) table() (next, hits []uint32) {
+func (t *trie) table() (next []uint32, hits []target) {
 	t.fail = make([]uint32, len(t.ends))
 	queue := []uint32{0}
 	for len(queue) > 0 {
@@ -105,7 +108,7 @@ func (t *trie) row(s uint32) []uint32 { return t.child[int(s)*t.width : (int(s)+
 
 // encode lays the rows out nearest to the root first, where most texts stay,
 // on even indexes so that the lowest bit is free.
-func (t *trie) encode() (next, hits []uint32) {
+func (t *trie) encode() (next []uint32, hits []target) {
 	width := t.width + t.width%2
 	place := make([]uint32, len(t.ends))
 	for i, s := range t.ordered {
@@ -123,7 +126,7 @@ func (t *trie) encode() (next, hits []uint32) {
 		}
 		if len(t.ends[s]) > 0 {
 			row[0] = uint32(len(hits))
-			hits = append(append(hits, t.ends[s]...), endOfHits)
+			hits = append(append(hits, t.ends[s]...), target{kind: endOfHits})
 		}
 	}
 	return next, hits

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 
 	"mtatap/event"
@@ -50,20 +51,21 @@ func (s *Set) compile() {
 
 	s.hot = make([]hotRule, len(s.rules))
 	s.always = make([]uint64, (len(s.rules)+63)/64)
-	p := &patterns{numbers: map[string]int{}}
+	p := &patterns{numbers: map[string]int{}, parts: map[string]int32{}}
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
-	s.automaton, s.targets = newAutomaton(p.all), p.targets
-	rules, regexps := len(s.rules), s.expression
-	s.scratch.New = func() any { return newScratch(rules, regexps) }
+	s.automaton, s.triggers = newAutomaton(p.all), p.triggers
+	rules, parts := len(s.rules), len(p.triggers)
+	s.scratch.New = func() any { return newScratch(rules, parts) }
 }
 
 // patterns collects the different patterns of all rules and whom they concern.
 type patterns struct {
-	numbers map[string]int
-	all     [][]byte
-	targets [][]target
+	numbers  map[string]int
+	all      []pattern
+	parts    map[string]int32 // numbers of the different parts
+	triggers [][]int32        // by part number
 }
 
 func (p *patterns) add(text string, t target) {
@@ -71,33 +73,68 @@ func (p *patterns) add(text string, t target) {
 	if !ok {
 		n = len(p.all)
 		p.numbers[text] = n
-		p.all = append(p.all, []byte(text))
-		p.targets = append(p.targets, nil)
+		p.all = append(p.all, pattern{text: text})
 	}
-	if !slices.Contains(p.targets[n], t) {
-		p.targets[n] = append(p.targets[n], t)
+	t.length = uint16(len(text))
+	if targets := &p.all[n].targets; !slices.Contains(*targets, t) {
+		*targets = append(*targets, t)
 	}
+}
+
+// part returns the number of a part of phrases or expressions; equal parts
+// share it.
+func (p *patterns) part(pieces part, kind targetKind) int32 {
+	key := fmt.Sprint(kind, pieces)
+	n, ok := p.parts[key]
+	if !ok {
+		n = int32(len(p.triggers))
+		p.parts[key] = n
+		p.triggers = append(p.triggers, nil)
+		for _, one := range pieces {
+			p.add(one.text, target{kind: kind, number: n, edges: one.edges})
+		}
+	}
+	return n
+}
+
+// partsOf numbers the parts of a pattern of rule. The one with the fewest pieces
+// makes the rule worth a look.
+func (p *patterns) partsOf(rule int, all []part, kind targetKind) (numbers []int32) {
+	rarest := 0
+	for i, pieces := range all {
+		numbers = append(numbers, p.part(pieces, kind))
+		if len(pieces) < len(all[rarest]) {
+			rarest = i
+		}
+	}
+	if t := &p.triggers[numbers[rarest]]; !slices.Contains(*t, int32(rule)) {
+		*t = append(*t, int32(rule))
+	}
+	return numbers
 }
 
 func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
 	h := hotRule{
 		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
-		text: len(u.literals)+len(u.regexps) > 0,
+		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0,
 	}
 	for _, g := range u.providers {
 		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
 	}
 	for _, l := range u.literals {
-		p.add(l, target{int32(i), -1})
+		p.add(l, target{kind: literalTarget, number: int32(i)})
+	}
+	for _, ph := range u.phrases {
+		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, phraseTarget), ph.gaps})
 	}
 	always := !h.text
 	for _, e := range u.regexps {
-		h.regexps = append(h.regexps, hotRegexp{s.expression, e.required == nil, e.compiled})
-		for _, l := range e.required {
-			p.add(l, target{int32(i), int32(s.expression)})
+		r := hotRegexp{re: e.compiled}
+		if len(e.required) > 0 {
+			r.parts = p.partsOf(i, partsOfLiterals(e.required), regexpTarget)
 		}
-		always = always || e.required == nil
-		s.expression++
+		always = always || len(e.required) == 0
+		h.regexps = append(h.regexps, r)
 	}
 	if always {
 		s.always[i/64] |= 1 << (i % 64)
@@ -109,6 +146,17 @@ func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
 	}
 	h.outcome = s.outcome(c, u.reason, resend, u.id)
 	return h
+}
+
+func partsOfLiterals(sets [][]string) (all []part) {
+	for _, set := range sets {
+		var pieces part
+		for _, text := range set {
+			pieces = append(pieces, piece{text: text})
+		}
+		all = append(all, pieces)
+	}
+	return all
 }
 
 // runExamples checks that the set decides each example of the given rules by

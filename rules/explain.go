@@ -1,8 +1,8 @@
 package rules
 
 import (
+	"bytes"
 	"fmt"
-	"strings"
 
 	"mtatap/event"
 )
@@ -59,7 +59,7 @@ func (s *Set) Explain(in *Input) Explanation {
 	first := s.first(&f, sc)
 	e.Verdict = s.verdict(&f, first)
 	for i := first; i >= 0; i = s.after(i, &f, sc) {
-		m := s.ruleMatch(i, e.Text)
+		m := s.ruleMatch(i, sc)
 		if i == first {
 			e.Matched = &m
 			e.Softened = m.Category != e.Verdict.Category
@@ -76,22 +76,29 @@ func (s *Set) Explain(in *Input) Explanation {
 	return e
 }
 
-func (s *Set) ruleMatch(i int, text string) RuleMatch {
+func (s *Set) ruleMatch(i int, sc *scratch) RuleMatch {
 	u := s.rules[i]
-	m := RuleMatch{
-		ID: u.id, Where: fmt.Sprintf("%s:%d", u.file, u.line),
+	return RuleMatch{
+		ID: u.id, Where: fmt.Sprintf("%s:%d", u.file, u.line), Words: s.matchedWords(i, sc),
 		Category: event.Category(u.category.text), Reason: u.reason,
 	}
-	for _, l := range u.literals {
-		if strings.Contains(text, l) {
-			m.Words = l
-			return m
+}
+
+func (s *Set) matchedWords(i int, sc *scratch) string {
+	for _, l := range s.rules[i].literals {
+		if bytes.Contains(sc.text, []byte(l)) {
+			return l
 		}
 	}
-	for _, x := range u.regexps {
-		if m.Words = x.compiled.FindString(text); m.Words != "" {
-			return m
+	for p := range s.hot[i].phrases {
+		if where, ok := s.hot[i].phrases[p].find(&sc.pieces); ok {
+			return string(sc.text[where.start:where.end])
 		}
 	}
-	return m
+	for _, x := range s.rules[i].regexps {
+		if found := x.compiled.Find(sc.text); found != nil {
+			return string(found)
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"maps"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -40,6 +41,7 @@ type file struct {
 	conversions []located2
 	enhanced    []codeEntry
 	reply       []codeEntry
+	words       words
 	rules       []*rule
 }
 
@@ -78,6 +80,7 @@ type rule struct {
 
 	providers []located
 	literals  []string // normalised
+	phrases   []phrase
 	regexps   []expression
 	codes     []codeRange
 	enhanced  []enhancedPattern
@@ -95,7 +98,7 @@ type rule struct {
 type expression struct {
 	source   string
 	compiled *regexp.Regexp
-	required []string // literals; nil: run it always
+	required [][]string // sets of literals; none: run it always
 }
 
 type example struct {
@@ -106,9 +109,11 @@ type example struct {
 	phase    event.Phase
 }
 
-func (r *reader) file(n *yaml.Node) *file {
+// file reads the document n; base is what it extends.
+func (r *reader) file(n *yaml.Node, base *Set) *file {
 	f := &file{}
 	var schema, version bool
+	var rules *yaml.Node
 	r.mapping(n, "",
 		field{"schema", func(n *yaml.Node) {
 			schema = true
@@ -133,8 +138,13 @@ func (r *reader) file(n *yaml.Node) *file {
 		field{"conversion", func(n *yaml.Node) { f.conversions = r.conversions(n) }},
 		field{"enhanced_codes", func(n *yaml.Node) { f.enhanced = r.codes(n, "enhanced code", enhancedKey) }},
 		field{"reply_codes", func(n *yaml.Node) { f.reply = r.codes(n, "reply code", replyKey) }},
-		field{"rules", func(n *yaml.Node) { f.rules = r.rules(n) }},
+		field{"words", func(n *yaml.Node) { f.words = r.words(n) }},
+		field{"rules", func(n *yaml.Node) { rules = n }},
 	)
+	// The groups of words must be known before the phrases of the rules.
+	if rules != nil {
+		f.rules = r.rules(rules, f.allWords(base))
+	}
 	if !schema {
 		r.fail(n.Line, "schema is missing: write schema: %s", schemaVersion)
 	}
@@ -142,6 +152,31 @@ func (r *reader) file(n *yaml.Node) *file {
 		r.fail(n.Line, "version is missing: name this version of your rules, such as version: \"1\"")
 	}
 	return f
+}
+
+// allWords returns the groups of base with those of f in place of or beside
+// them.
+func (f *file) allWords(base *Set) words {
+	all := words{}
+	if f.extends && base != nil {
+		maps.Copy(all, base.words)
+	}
+	maps.Copy(all, f.words)
+	return all
+}
+
+func (r *reader) words(n *yaml.Node) words {
+	all := words{}
+	r.pairs(n, "words: ", func(key, value *yaml.Node) {
+		what := "words " + key.Value + ": "
+		if !kebab.MatchString(key.Value) {
+			r.fail(key.Line, "%schoose a name of lower-case words joined by \"-\"", what)
+		}
+		for _, item := range r.list(value, what) {
+			all[key.Value] = append(all[key.Value], item.Value)
+		}
+	})
+	return all
 }
 
 func (r *reader) providers(n *yaml.Node) (all []provider) {
@@ -273,5 +308,5 @@ func compileRegexp(source string) (expression, error) {
 	if err != nil {
 		return expression{}, err
 	}
-	return expression{source, compiled, requiredLiterals(parsed.Simplify())}, nil
+	return expression{source, compiled, worthwhile(required(parsed.Simplify()))}, nil
 }

@@ -2,54 +2,68 @@ package rules
 
 import "regexp/syntax"
 
-// maxRequired bounds how many literals stand for one regular expression.
+// maxRequired bounds how many literals may stand for each other.
 const maxRequired = 64
 
-// requiredLiterals returns literals, in normalised form, one of which is part
-// of every text that the expression matches; nil if there is no such set.
-func requiredLiterals(re *syntax.Regexp) []string {
+// required returns sets of literals, in normalised form: every text that the
+// expression matches has one of each set. None if there is no such set.
+func required(re *syntax.Regexp) [][]string {
 	switch re.Op {
 	case syntax.OpLiteral:
-		return []string{foldLiteral(re.Rune)}
+		return [][]string{{foldLiteral(re.Rune)}}
+	case syntax.OpCharClass:
+		if all := classLiterals(re.Rune); all != nil {
+			return [][]string{all}
+		}
 	case syntax.OpCapture, syntax.OpPlus:
-		return requiredLiterals(re.Sub[0])
+		return required(re.Sub[0])
 	case syntax.OpRepeat:
 		if re.Min > 0 {
-			return requiredLiterals(re.Sub[0])
+			return required(re.Sub[0])
 		}
+	case syntax.OpConcat:
+		var all [][]string
+		for _, sub := range re.Sub {
+			all = append(all, required(sub)...)
+		}
+		return all
 	case syntax.OpAlternate:
 		var all []string
 		for _, sub := range re.Sub {
-			some := requiredLiterals(sub)
+			some := mostSelective(required(sub))
 			if some == nil || len(all)+len(some) > maxRequired {
 				return nil
 			}
 			all = append(all, some...)
 		}
-		return all
-	case syntax.OpConcat:
-		return bestOfSequence(re.Sub)
-	case syntax.OpCharClass:
-		return classLiterals(re.Rune)
+		return [][]string{all}
 	}
 	return nil
 }
 
-// bestOfSequence returns the set of one member of a sequence that is the most
-// selective: its shortest literal is the longest.
-func bestOfSequence(subs []*syntax.Regexp) []string {
-	var best []string
-	for _, sub := range subs {
-		if some := requiredLiterals(sub); some != nil && (best == nil || better(some, best)) {
-			best = some
+// mostSelective returns the set whose shortest literal is the longest, nil if
+// there is no set.
+func mostSelective(sets [][]string) (best []string) {
+	for _, set := range sets {
+		if best == nil || shortest(set) > shortest(best) {
+			best = set
 		}
 	}
 	return best
 }
 
-func better(a, b []string) bool {
-	x, y := shortest(a), shortest(b)
-	return x > y || x == y && len(a) < len(b)
+// worthwhile leaves out sets that nearly every text has: with a literal of one
+// byte, unless there is no better set.
+func worthwhile(sets [][]string) (all [][]string) {
+	for _, set := range sets {
+		if shortest(set) > 1 {
+			all = append(all, set)
+		}
+	}
+	if best := mostSelective(sets); all == nil && best != nil {
+		all = append(all, best)
+	}
+	return all
 }
 
 func shortest(literals []string) int {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -32,32 +33,48 @@ func normalise(dst []byte, text string) []byte {
 	if len(text) > maxText {
 		text = text[:maxText]
 	}
-	start := len(dst)
-	space := true // as if after a space: none at the start
+	start, last := len(dst), byte(' ') // as if after a space: none at the start
 	for i := 0; i < len(text); {
-		c := asciiFold[text[i]]
-		if c == 0 {
-			r, n := utf8.DecodeRuneInString(text[i:])
-			i += n
-			if unicode.IsSpace(r) || r == '\u200b' {
-				c = ' '
-			} else {
-				dst, space = appendFolded(dst, r, n), false
-				continue
-			}
-		} else {
-			i++
+		var ascii int
+		dst, last, ascii = appendASCII(dst, last, text[i:])
+		if i += ascii; i == len(text) {
+			break
 		}
-		if c != ' ' {
-			dst, space = append(dst, c), false
-		} else if !space {
-			dst, space = append(dst, ' '), true
+		r, n := utf8.DecodeRuneInString(text[i:])
+		i += n
+		if !unicode.IsSpace(r) && r != zeroWidthSpace {
+			dst, last = appendFolded(dst, r, n), 0
+		} else if last != ' ' {
+			dst, last = append(dst, ' '), ' '
 		}
 	}
-	if space && len(dst) > start {
+	if last == ' ' && len(dst) > start {
 		dst = dst[:len(dst)-1]
 	}
 	return dst
+}
+
+const zeroWidthSpace = '\u200b'
+
+// appendASCII appends the folded ASCII bytes that text starts with and returns
+// the last byte and how many there were. A byte that is not kept is overwritten
+// by the next, which saves a branch for each.
+func appendASCII(dst []byte, last byte, text string) ([]byte, byte, int) {
+	n := len(dst)
+	dst = slices.Grow(dst, len(text))[:n+len(text)]
+	i := 0
+	for ; i < len(text); i++ {
+		c := asciiFold[text[i]]
+		if c == 0 {
+			break
+		}
+		dst[n] = c
+		if c != ' ' || last != ' ' {
+			n++
+		}
+		last = c
+	}
+	return dst[:n], last, i
 }
 
 func appendFolded(dst []byte, r rune, size int) []byte {

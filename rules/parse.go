@@ -41,7 +41,7 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	if root == nil {
 		return nil, r.err()
 	}
-	f := r.file(root)
+	f := r.file(root, base)
 	if f.extends && base == nil {
 		r.fail(root.Line, "extends: there is no default set here: remove it")
 	}
@@ -71,7 +71,7 @@ func (r *reader) join(f *file, base *Set) *Set {
 	if base == nil {
 		base = &Set{}
 	}
-	s := &Set{version: f.version}
+	s := &Set{version: f.version, words: f.allWords(base)}
 	s.categories = overlay(base.categories, f.categories, func(c category) event.Category { return c.name })
 	s.providers = r.joinProviders(f, base)
 	s.conversions = slices.Clone(base.conversions)

@@ -12,7 +12,7 @@ import (
 	"mtatap/event"
 )
 
-func (r *reader) rules(n *yaml.Node) (all []*rule) {
+func (r *reader) rules(n *yaml.Node, w words) (all []*rule) {
 	if n.Kind != yaml.SequenceNode {
 		r.fail(n.Line, "rules: want a list of rules, not %s", kindName(n))
 		return nil
@@ -23,7 +23,7 @@ func (r *reader) rules(n *yaml.Node) (all []*rule) {
 	}
 	seen := map[string]int{}
 	for _, item := range n.Content {
-		u := r.rule(item)
+		u := r.rule(item, w)
 		if first, dup := seen[u.id]; dup && u.id != "" {
 			r.fail(u.line, "rule %s: this id is already on line %d: choose another", u.id, first)
 			continue
@@ -34,7 +34,7 @@ func (r *reader) rules(n *yaml.Node) (all []*rule) {
 	return all
 }
 
-func (r *reader) rule(n *yaml.Node) *rule {
+func (r *reader) rule(n *yaml.Node, w words) *rule {
 	u := &rule{file: r.name, line: n.Line, id: idOf(n)}
 	what := "rule " + u.id + ": "
 	if u.id == "" {
@@ -52,6 +52,7 @@ func (r *reader) rule(n *yaml.Node) *rule {
 			}
 		}},
 		field{"match", func(n *yaml.Node) { u.literals = r.literals(n, what+"match: ") }},
+		field{"phrase", func(n *yaml.Node) { u.phrases = r.phrases(n, w, what+"phrase: ") }},
 		field{"regex", func(n *yaml.Node) { u.regexps = r.expressions(n, what+"regex: ") }},
 		field{"code", func(n *yaml.Node) { u.codes = parseAll(r, n, what+"code: ", parseCodeRange) }},
 		field{"enhanced", func(n *yaml.Node) { u.enhanced = parseAll(r, n, what+"enhanced: ", parseEnhancedPattern) }},
@@ -80,11 +81,11 @@ func (r *reader) completeRule(n *yaml.Node, u *rule, what string) {
 	if !has["category"] {
 		r.fail(n.Line, "%scategory is missing: say what a reply that matches is", what)
 	}
-	if !has["match"] && !has["regex"] && !has["code"] && !has["enhanced"] && !has["phase"] && !has["status"] {
-		r.fail(n.Line, "%sit would match every reply: give it match, regex, code, enhanced, status or phase", what)
+	if !has["match"] && !has["phrase"] && !has["regex"] && !has["code"] && !has["enhanced"] && !has["phase"] && !has["status"] {
+		r.fail(n.Line, "%sit would match every reply: give it match, phrase, regex, code, enhanced, status or phase", what)
 	}
-	if len(u.literals)+len(u.regexps) > maxPatterns {
-		r.fail(n.Line, "%s%d patterns are too many: at most %d, split the rule", what, len(u.literals)+len(u.regexps), maxPatterns)
+	if all := len(u.literals) + len(u.phrases) + len(u.regexps); all > maxPatterns {
+		r.fail(n.Line, "%s%d patterns are too many: at most %d, split the rule", what, all, maxPatterns)
 	}
 }
 
@@ -108,6 +109,22 @@ func (r *reader) literals(n *yaml.Node, what string) (all []string) {
 		default:
 			all = append(all, l)
 		}
+	}
+	return all
+}
+
+func (r *reader) phrases(n *yaml.Node, w words, what string) (all []phrase) {
+	for _, item := range r.list(n, what) {
+		if len(item.Value) > maxRegex {
+			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxRegex)
+			continue
+		}
+		p, err := w.phrase(item.Value)
+		if err != nil {
+			r.fail(item.Line, "%s%q: %v", what, item.Value, err)
+			continue
+		}
+		all = append(all, p)
 	}
 	return all
 }

@@ -18,12 +18,14 @@ type Set struct {
 	categories  []category
 	conversions []Conversion
 	providers   providerTable
+	words       words
 
-	hot        []hotRule
-	automaton  *automaton
-	targets    [][]target // by pattern number
-	always     []uint64   // bit set of the rules to evaluate whatever the text
-	expression int        // how many expressions all rules have
+	hot       []hotRule
+	automaton *automaton
+	lengths   []int32    // of the patterns, by number
+	targets   [][]target // by pattern number
+	triggers  [][]int32  // by part number: rules with a phrase that needs it
+	always    []uint64   // bit set of the rules to evaluate whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
@@ -42,20 +44,36 @@ type hotRule struct {
 	enhanced  []enhancedPattern
 	statuses  uint16
 	phases    uint16
-	text      bool // has literals or expressions
+	text      bool // has literals, phrases or expressions
+	phrases   []hotPhrase
 	regexps   []hotRegexp
 	outcome   outcome
 }
 
+// hotRegexp is an expression and the parts, by number, that a text must have
+// for it to be worth running.
 type hotRegexp struct {
-	number int // in the bit set of those to run
-	always bool
-	re     *regexp.Regexp
+	parts []int32
+	re    *regexp.Regexp
 }
 
-// target is what a pattern found in the text means for a rule: one of its
-// literals is there (regexp -1), or that expression is worth running.
-type target struct{ rule, regexp int32 }
+// target is what a pattern found in the text means: that a literal of a rule is
+// there, a piece of a part of phrases, or a piece of a part of expressions.
+type target struct {
+	number int32 // of the rule or the part
+	length uint16
+	kind   targetKind
+	edges  edges
+}
+
+type targetKind uint8
+
+const (
+	literalTarget targetKind = iota
+	phraseTarget
+	regexpTarget
+	endOfHits
+)
 
 // outcome is the verdict of a rule or a row of a table in its three forms.
 type outcome struct {
@@ -105,7 +123,10 @@ type facts struct {
 }
 
 func (s *Set) facts(in *Input) facts {
-	f := facts{code: in.Code, status: in.Status, phase: in.Phase, provider: s.providers.number(in.Provider)}
+	f := facts{code: in.Code, status: in.Status, phase: in.Phase, provider: -1}
+	if in.Provider != "" {
+		f.provider = s.providers.number(in.Provider)
+	}
 	f.enhanced = parseEnhanced(in.Enhanced)
 	if f.enhanced == 0 && f.code == 0 {
 		f.enhanced = parseEnhanced(in.DSN)
@@ -178,15 +199,15 @@ type scratch struct {
 	text     []byte
 	rules    []uint64 // bit set: to be evaluated
 	literals []uint64 // bit set: rules of which a literal is in the text
-	regexps  []uint64 // bit set: expressions of which a literal is in the text
+	pieces   sightings
 }
 
-func newScratch(rules, regexps int) *scratch {
+func newScratch(rules, parts int) *scratch {
 	return &scratch{
 		text:     make([]byte, 0, 1024),
 		rules:    make([]uint64, (rules+63)/64),
 		literals: make([]uint64, (rules+63)/64),
-		regexps:  make([]uint64, (regexps+63)/64),
+		pieces:   sightings{last: make([]int32, parts)},
 	}
 }
 
@@ -195,29 +216,45 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
 	copy(sc.rules, s.always)
 	clear(sc.literals)
-	clear(sc.regexps)
+	sc.pieces.forget()
 	a, state := s.automaton, uint32(0)
-	for _, b := range sc.text {
+	for i, b := range sc.text {
 		state = a.next[state+a.class[b]]
 		if state&1 == 0 {
 			continue
 		}
 		state--
-		for at := a.next[state]; a.hits[at] != endOfHits; at++ {
-			for _, t := range s.targets[a.hits[at]] {
-				sc.mark(t)
+		for at := a.next[state]; ; at++ {
+			t := &a.hits[at]
+			if t.kind == endOfHits {
+				break
+			}
+			switch {
+			case t.kind == literalTarget:
+				sc.literals[t.number/64] |= 1 << (t.number % 64)
+			case t.kind == phraseTarget && i < maxPhraseText:
+				sc.sawPiece(s, t, int32(i+1))
+			case t.kind == regexpTarget && sc.pieces.last[t.number] == 0:
+				sc.sawPiece(s, t, int32(i+1))
 			}
 		}
+	}
+	for i, literals := range sc.literals {
+		sc.rules[i] |= literals
 	}
 	return sc
 }
 
-func (sc *scratch) mark(t target) {
-	sc.rules[t.rule/64] |= 1 << (t.rule % 64)
-	if t.regexp < 0 {
-		sc.literals[t.rule/64] |= 1 << (t.rule % 64)
-	} else {
-		sc.regexps[t.regexp/64] |= 1 << (t.regexp % 64)
+// sawPiece notes that a piece of a part ends at end.
+func (sc *scratch) sawPiece(s *Set, t *target, end int32) {
+	where := span{end - int32(t.length), end}
+	if t.edges != 0 && !where.fits(sc.text, t.edges) {
+		return
+	}
+	if sc.pieces.add(t.number, where) {
+		for _, rule := range s.triggers[t.number] {
+			sc.rules[rule/64] |= 1 << (rule % 64)
+		}
 	}
 }
 
@@ -254,12 +291,27 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 	if !h.text || sc.literals[i/64]>>(i%64)&1 == 1 {
 		return true
 	}
-	for _, r := range h.regexps {
-		if (r.always || sc.regexps[r.number/64]>>(r.number%64)&1 == 1) && r.re.Match(sc.text) {
+	for p := range h.phrases {
+		if _, ok := h.phrases[p].find(&sc.pieces); ok {
+			return true
+		}
+	}
+	for i := range h.regexps {
+		if r := &h.regexps[i]; sc.mayMatch(r) && r.re.Match(sc.text) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayMatch reports whether the literals that r can't match without are there.
+func (sc *scratch) mayMatch(r *hotRegexp) bool {
+	for _, p := range r.parts {
+		if sc.pieces.last[p] == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Categories returns the categories in the order of the file.
