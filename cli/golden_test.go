@@ -60,7 +60,12 @@ func compareLines(t *testing.T, golden string, got []byte) {
 	for i := range max(len(wantLines), len(gotLines)) {
 		w, g := lineAt(wantLines, i), lineAt(gotLines, i)
 		if w != g {
-			t.Errorf("%s:%d differs; after a look, go test ./cli -update takes the new one\n got %s\nwant %s", golden, i+1, g, w)
+			at := 0
+			for at < min(len(w), len(g)) && w[at] == g[at] {
+				at++
+			}
+			at = max(0, at-60)
+			t.Errorf("%s:%d differs; after a look, go test ./cli -update takes the new one\n got ...%.200s\nwant ...%.200s", golden, i+1, g[min(at, len(g)):], w[min(at, len(w)):])
 			return
 		}
 	}

@@ -124,8 +124,7 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	if err != nil || r.quiet {
 		return err
 	}
-	lines, unparsed := p.Lines()
-	return counted.print(r.env.Stderr, lines, unparsed, time.Since(start))
+	return counted.print(r.env.Stderr, p.Lines(), time.Since(start))
 }
 
 // parser returns what opens a parser for each file, and the reference time, zero

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mtatap/event"
+	"mtatap/pipeline"
 )
 
 // summary counts what a replay found. It is written to as a sink and read when
@@ -49,15 +50,18 @@ func (s *summary) Close() error { return nil }
 const topReasons = 10
 
 // print writes the tables: lines and events, by status, by category, top reasons.
-func (s *summary) print(w io.Writer, lines, unparsed int64, took time.Duration) error {
+func (s *summary) print(w io.Writer, lines pipeline.Lines, took time.Duration) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.DiscardEmptyColumns)
 	row := func(name string, n int64) { fmt.Fprintf(t, "  %s\t%d\t\n", name, n) }
 	head := func(title string) { fmt.Fprintf(t, "%s\t\t\n", title) }
 
 	head(fmt.Sprintf("read in %s", took.Round(time.Millisecond)))
-	row("lines", lines)
+	row("lines", lines.Read)
 	row("events", int64(s.events))
-	row("unparsed", unparsed)
+	row("unparsed", lines.Unparsed)
+	if lines.Cut > 0 {
+		row("cut, too long", lines.Cut)
+	}
 	head("by status")
 	for _, status := range event.Statuses() {
 		if n := s.statuses[status]; n > 0 {

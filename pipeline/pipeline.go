@@ -51,7 +51,7 @@ type Pipeline struct {
 	unparsedLog *rateLimits
 	keepFailing *rateLimit
 	required    int32
-	counts      struct{ lines, unparsed atomic.Int64 }
+	counts      struct{ lines, unparsed, cut atomic.Int64 }
 	lag         *lagReporter
 }
 
@@ -90,10 +90,13 @@ func (p *Pipeline) SetRules(set *rules.Set) {
 // ReloadFailed notes that a new rule set was refused; the old one stays.
 func (p *Pipeline) ReloadFailed() { p.metrics.reloadOK.Set(0) }
 
-// Lines returns how many lines have been read, and how many of them look like a
-// status line but could not be read.
-func (p *Pipeline) Lines() (read, unparsed int64) {
-	return p.counts.lines.Load(), p.counts.unparsed.Load()
+// Lines are counts of lines: read, cut because they are too long, and not read
+// although they look like a status line.
+type Lines struct{ Read, Cut, Unparsed int64 }
+
+// Lines returns what has been counted up to now.
+func (p *Pipeline) Lines() Lines {
+	return Lines{Read: p.counts.lines.Load(), Cut: p.counts.cut.Load(), Unparsed: p.counts.unparsed.Load()}
 }
 
 // drainTime is how long sinks may go on writing what they hold after a stop:

@@ -25,8 +25,8 @@ func TestReplayGivesEverySinkAllEventsInOrder(t *testing.T) {
 			t.Errorf("sink %s got %q, closed %v", name, got, s.closed)
 		}
 	}
-	if read, unparsed := p.Lines(); read != 4 || unparsed != 0 {
-		t.Errorf("%d lines, %d unparsed; want 4 and 0", read, unparsed)
+	if got, want := p.Lines(), (Lines{Read: 4}); got != want {
+		t.Errorf("counted %+v, want %+v", got, want)
 	}
 	if got := p.value(t, "mtatap_sink_events_total"); got != 8 {
 		t.Errorf("mtatap_sink_events_total is %v, want 8", got)

@@ -122,6 +122,9 @@ func (r *reader) readLines(chunk tailers.Chunk) {
 	if !chunk.Silent {
 		r.metrics.lines.Add(float64(lines))
 		r.counts.lines.Add(int64(lines))
+		if chunk.Cut {
+			r.counts.cut.Add(1)
+		}
 	}
 }
 
