@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"mtatap/event"
@@ -12,9 +13,11 @@ import (
 // defaultFile is the rule set that the binary embeds.
 const defaultFile = "../rules.yaml"
 
+var defaultSet = sync.OnceValues(func() (*Set, error) { return Load(defaultFile, nil) })
+
 func loadDefault(tb testing.TB) *Set {
 	tb.Helper()
-	s, err := Load(defaultFile, nil)
+	s, err := defaultSet()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -69,6 +72,17 @@ func benchmarkClassify(b *testing.B, s *Set) {
 		n++
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "replies/s")
+}
+
+// BenchmarkClassifyHostile has a reply made to be slow: 16 KiB of words that
+// phrases begin and end with, in the wrong order.
+func BenchmarkClassifyHostile(b *testing.B) {
+	s := loadDefault(b)
+	in := Input{Code: 550, Text: strings.Repeat("found exist quota storage header sender ", 25) + strings.Repeat("user mailbox domain message ", 500)}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Classify(&in)
+	}
 }
 
 func BenchmarkClassifyDelivered(b *testing.B) {

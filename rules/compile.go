@@ -55,17 +55,25 @@ func (s *Set) compile() {
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
-	s.automaton, s.triggers = newAutomaton(p.all), p.triggers
-	rules, parts := len(s.rules), len(p.triggers)
+	s.automaton, s.triggers = newAutomaton(p.all), p.triggers()
+	rules, parts := len(s.rules), len(s.triggers)
 	s.scratch.New = func() any { return newScratch(rules, parts) }
 }
 
 // patterns collects the different patterns of all rules and whom they concern.
 type patterns struct {
-	numbers  map[string]int
-	all      []pattern
-	parts    map[string]int32 // numbers of the different parts
-	triggers [][]int32        // by part number
+	numbers map[string]int
+	all     []pattern
+	parts   map[string]int32 // numbers of the different parts
+	sizes   []int            // by part number: how many pieces it has
+	uses    []int            // by part number: how many patterns need it
+	needs   []need
+}
+
+// need is a pattern of a rule and the parts that it can't match without.
+type need struct {
+	rule  int32
+	parts []int32
 }
 
 func (p *patterns) add(text string, t target) {
@@ -87,9 +95,9 @@ func (p *patterns) part(pieces part, kind targetKind) int32 {
 	key := fmt.Sprint(kind, pieces)
 	n, ok := p.parts[key]
 	if !ok {
-		n = int32(len(p.triggers))
+		n = int32(len(p.sizes))
 		p.parts[key] = n
-		p.triggers = append(p.triggers, nil)
+		p.sizes, p.uses = append(p.sizes, len(pieces)), append(p.uses, 0)
 		for _, one := range pieces {
 			p.add(one.text, target{kind: kind, number: n, edges: one.edges})
 		}
@@ -97,20 +105,33 @@ func (p *patterns) part(pieces part, kind targetKind) int32 {
 	return n
 }
 
-// partsOf numbers the parts of a pattern of rule. The one with the fewest pieces
-// makes the rule worth a look.
+// partsOf numbers the parts of a pattern of rule.
 func (p *patterns) partsOf(rule int, all []part, kind targetKind) (numbers []int32) {
-	rarest := 0
-	for i, pieces := range all {
-		numbers = append(numbers, p.part(pieces, kind))
-		if len(pieces) < len(all[rarest]) {
-			rarest = i
+	for _, pieces := range all {
+		n := p.part(pieces, kind)
+		numbers = append(numbers, n)
+		p.uses[n]++
+	}
+	p.needs = append(p.needs, need{int32(rule), numbers})
+	return numbers
+}
+
+// triggers returns, by part number, the rules that are worth a look where it
+// stands: each pattern is triggered by the part that the fewest patterns need.
+func (p *patterns) triggers() [][]int32 {
+	all := make([][]int32, len(p.sizes))
+	for _, n := range p.needs {
+		rarest := n.parts[0]
+		for _, part := range n.parts {
+			if p.uses[part] < p.uses[rarest] || p.uses[part] == p.uses[rarest] && p.sizes[part] < p.sizes[rarest] {
+				rarest = part
+			}
+		}
+		if !slices.Contains(all[rarest], n.rule) {
+			all[rarest] = append(all[rarest], n.rule)
 		}
 	}
-	if t := &p.triggers[numbers[rarest]]; !slices.Contains(*t, int32(rule)) {
-		*t = append(*t, int32(rule))
-	}
-	return numbers
+	return all
 }
 
 func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {

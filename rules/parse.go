@@ -119,20 +119,16 @@ func (r *reader) joinProviders(f *file, base *Set) providerTable {
 			t.numbers[g.name] = len(t.names)
 			t.names = append(t.names, g.name)
 		}
-		for kind, list := range map[string][]string{"host ": g.hosts, "domain ": g.domains} {
-			for _, d := range list {
+		add := func(kind string, names []string, by map[string]string) {
+			for _, d := range names {
 				if other := own[kind+d]; other != "" {
-					r.fail(g.line, "provider %s: %s%s is already listed for %s: keep one", g.name, kind, d, other)
+					r.fail(g.line, "provider %s: %s %s is already listed for %s: keep one", g.name, kind, d, other)
 				}
-				own[kind+d] = g.name
+				own[kind+d], by[d] = g.name, g.name
 			}
 		}
-		for _, h := range g.hosts {
-			t.byHost[h] = g.name
-		}
-		for _, d := range g.domains {
-			t.byDomain[d] = g.name
-		}
+		add("host", g.hosts, t.byHost)
+		add("domain", g.domains, t.byDomain)
 	}
 	return t
 }

@@ -53,7 +53,7 @@ var (
 		`recipient <[^ ]*> (?:rejected|deferred): `,        // Haraka
 		`(?:smtp|lmtp|x-[a-z-]+); ?`,                       // Diagnostic-Code (RFC 3464)
 		`<<< `,                                             // Sendmail
-		`(?:\.\.\. )?while talking to [^ ]+:?\s*`,          // Sendmail
+		`(?:\.\.\. )?while talking to \S+\s*`,              // Sendmail
 		`>>> [^\n]*\n`,                                     // Sendmail
 	}, "|") + `)`)
 	// inReply is what Postfix puts behind a reply.

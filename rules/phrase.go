@@ -3,6 +3,8 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -116,7 +118,7 @@ func (w words) atom(s string) (alternatives []string, rest string, err error) {
 		name := s[1:end]
 		group, ok := w[name]
 		if !ok {
-			return nil, "", fmt.Errorf("unknown group of words %q%s", name, didYouMean(name, w.names()))
+			return nil, "", fmt.Errorf("unknown group of words %q%s", name, didYouMean(name, slices.Sorted(maps.Keys(w))))
 		}
 		for _, a := range group {
 			alternatives = append(alternatives, meta.Replace(a))
@@ -138,13 +140,6 @@ func (w words) atom(s string) (alternatives []string, rest string, err error) {
 		end = len(s)
 	}
 	return []string{meta.Replace(s[:end])}, s[end:], nil
-}
-
-func (w words) names() (all []string) {
-	for name := range w {
-		all = append(all, name)
-	}
-	return all
 }
 
 func product(a, b []string) []string {

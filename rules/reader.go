@@ -169,7 +169,7 @@ func oneOf(got string, known []string) string {
 // didYouMean returns `, did you mean "x"?` for the known name nearest to got,
 // "" if none is near.
 func didYouMean(got string, known []string) string {
-	best, bestDistance := "", 1+max(1, len(got)/3)
+	best, bestDistance := "", 1+min(3, max(1, len(got)/2))
 	for _, k := range known {
 		if d := distance(got, k); d < bestDistance {
 			best, bestDistance = k, d

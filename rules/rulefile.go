@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -81,8 +82,9 @@ func (r *reader) completeRule(n *yaml.Node, u *rule, what string) {
 	if !has["category"] {
 		r.fail(n.Line, "%scategory is missing: say what a reply that matches is", what)
 	}
-	if !has["match"] && !has["phrase"] && !has["regex"] && !has["code"] && !has["enhanced"] && !has["phase"] && !has["status"] {
-		r.fail(n.Line, "%sit would match every reply: give it match, phrase, regex, code, enhanced, status or phase", what)
+	conditions := []string{"match", "phrase", "regex", "code", "enhanced", "provider", "status", "phase"}
+	if !slices.ContainsFunc(conditions, func(c string) bool { return has[c] }) {
+		r.fail(n.Line, "%sit would match every reply: give it one of %s", what, strings.Join(conditions, ", "))
 	}
 	if all := len(u.literals) + len(u.phrases) + len(u.regexps); all > maxPatterns {
 		r.fail(n.Line, "%s%d patterns are too many: at most %d, split the rule", what, all, maxPatterns)

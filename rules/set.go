@@ -22,10 +22,8 @@ type Set struct {
 
 	hot       []hotRule
 	automaton *automaton
-	lengths   []int32    // of the patterns, by number
-	targets   [][]target // by pattern number
-	triggers  [][]int32  // by part number: rules with a phrase that needs it
-	always    []uint64   // bit set of the rules to evaluate whatever the text
+	triggers  [][]int32 // by part number: rules with a phrase that needs it
+	always    []uint64  // bit set of the rules to evaluate whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
