@@ -1,14 +1,28 @@
 package rules
 
 // automaton finds all patterns of a set in one pass over a text (Aho and
-// Corasick, 1975), as a dense table: a row for each state, a column for each
-// class of bytes that no pattern tells apart.
+// Corasick, 1975). States near the root, where texts spend most of their time,
+// have a dense row of transitions: a column for each class of bytes that no
+// pattern tells apart. The many states further on have only the edges of the
+// trie and a failure link, so that the tables stay small enough for the cache.
+//
+// A state is its number, nearest to the root first, shifted left by one; the
+// lowest bit says that it has hits. The root is 0.
 type automaton struct {
-	class [256]uint32
-	// next holds the rows. A state is the index of its row, so that the next
-	// state is next[state+class]; column 0 is where the state's hits start in
-	// hits. The lowest bit of a transition says that its target has hits.
-	next []uint32
+	class [256]uint8 // 0: in no pattern
+
+	width   uint32
+	dense   []uint32 // rows of the states below shallow
+	shallow uint32   // number of the first state without a row
+
+	// By number of state, less shallow: where its edges start in edgeClass and
+	// edgeTo (they end where the next one's start), and its failure link.
+	edges     []uint32
+	edgeClass []uint8
+	edgeTo    []uint32
+	fail      []uint32
+
+	hitsAt []uint32 // by number of state, where its hits start
 	// hits holds, for each state that has some, the targets of all patterns that
 	// end there, closed by one of kind endOfHits.
 	hits []target
@@ -20,114 +34,159 @@ type pattern struct {
 	targets []target
 }
 
+// step returns the state after b.
+func (a *automaton) step(state uint32, b byte) uint32 {
+	class := a.class[b]
+	for {
+		n := state >> 1
+		if n < a.shallow {
+			return a.dense[n*a.width+uint32(class)]
+		}
+		n -= a.shallow
+		for e, end := a.edges[n], a.edges[n+1]; e < end; e++ {
+			if a.edgeClass[e] == class {
+				return a.edgeTo[e]
+			}
+		}
+		state = a.fail[n]
+	}
+}
+
+// found returns the hits of a state that has some.
+func (a *automaton) found(state uint32) []target { return a.hits[a.hitsAt[state>>1]:] }
+
+// denseDepth is the depth of the last states with a dense row.
+const denseDepth = 2
+
 // newAutomaton builds the automaton of the patterns, whose texts all differ.
 func newAutomaton(patterns []pattern) *automaton {
 	a := &automaton{}
-	classes := uint32(1) // class 0 would be column 0, which holds the hits
+	classes := 1
 	for _, p := range patterns {
 		for _, b := range []byte(p.text) {
 			if a.class[b] == 0 {
+				a.class[b] = uint8(classes)
 				classes++
-				a.class[b] = classes
 			}
 		}
 	}
-	for b, c := range a.class {
-		if c == 0 {
-			a.class[b] = 1 // bytes that no pattern has
-		}
+	a.width = uint32(classes)
+	t := &trie{nodes: []node{{}}}
+	for _, p := range patterns {
+		t.add(p, &a.class)
 	}
-	t := newTrie(int(classes)+1, a.class[:], patterns)
-	a.next, a.hits = t.table()
+	t.link()
+	a.lay(t)
 	return a
 }
 
-// trie is the automaton while it is built: states are numbers, 0 the root.
+// trie is the automaton while it is built: nodes in the order of their making,
+// the root first.
 type trie struct {
-	width   int
-	child   []uint32   // by state and class, 0 where there is none
-	ends    [][]target // by state, of the patterns that end there
-	class   []uint32
-	fail    []uint32
-	ordered []uint32 // states, nearest to the root first
+	nodes   []node
+	ordered []uint32 // nearest to the root first
 }
 
-func newTrie(width int, class []uint32, patterns []pattern) *trie {
-	t := &trie{width: width, class: class}
-	t.add()
-	for _, p := range patterns {
-		s := uint32(0)
-		for _, b := range []byte(p.text) {
-			at := int(s)*t.width + int(class[b])
-			if t.child[at] == 0 {
-				t.child[at] = t.add()
+type node struct {
+	class       uint8
+	depth       uint16
+	first, next uint32 // child and sibling; 0: none
+	fail        uint32
+	number      uint32 // place in ordered
+	ends        []target
+}
+
+func (t *trie) add(p pattern, class *[256]uint8) {
+	at := uint32(0)
+	for _, b := range []byte(p.text) {
+		child := t.child(at, class[b])
+		if child == 0 {
+			child = uint32(len(t.nodes))
+			depth := min(t.nodes[at].depth, denseDepth) + 1 // further on it does not matter
+			t.nodes = append(t.nodes, node{class: class[b], depth: depth, next: t.nodes[at].first})
+			t.nodes[at].first = child
+		}
+		at = child
+	}
+	t.nodes[at].ends = append(t.nodes[at].ends, p.targets...)
+}
+
+// child returns the child of a node by class, 0 if there is none.
+func (t *trie) child(at uint32, class uint8) uint32 {
+	c := t.nodes[at].first
+	for c != 0 && t.nodes[c].class != class {
+		c = t.nodes[c].next
+	}
+	return c
+}
+
+// link orders the nodes, gives each the failure link to the longest suffix that
+// also starts a pattern, and adds the hits of that suffix to its own.
+func (t *trie) link() {
+	t.ordered = append(make([]uint32, 0, len(t.nodes)), 0)
+	for i := 0; i < len(t.ordered); i++ {
+		at := t.ordered[i]
+		t.nodes[at].number = uint32(i)
+		for c := t.nodes[at].first; c != 0; c = t.nodes[c].next {
+			t.ordered = append(t.ordered, c)
+			if at == 0 {
+				continue
 			}
-			s = t.child[at]
+			f := t.nodes[at].fail
+			for f != 0 && t.child(f, t.nodes[c].class) == 0 {
+				f = t.nodes[f].fail
+			}
+			f = t.child(f, t.nodes[c].class)
+			t.nodes[c].fail = f
+			t.nodes[c].ends = append(t.nodes[c].ends, t.nodes[f].ends...)
 		}
-		t.ends[s] = append(t.ends[s], p.targets...)
 	}
-	return t
 }
 
-func (t *trie) add() uint32 {
-	t.child = append(t.child, make([]uint32, t.width)...)
-	t.ends = append(t.ends, nil)
-	return uint32(len(t.ends) - 1)
+// state returns how the automaton writes a node.
+func (t *trie) state(at uint32) uint32 {
+	s := t.nodes[at].number << 1
+	if len(t.nodes[at].ends) > 0 {
+		s |= 1
+	}
+	return s
 }
 
-// table completes every missing transition with that of the longest suffix
-// that is also a prefix of a pattern, and encodes the result.
-func (t *trie) table() (next []uint32, hits []target) {
-	t.fail = make([]uint32, len(t.ends))
-	queue := []uint32{0}
-	for len(queue) > 0 {
-		s := queue[0]
-		queue = queue[1:]
-		t.ordered = append(t.ordered, s)
-		f := t.fail[s]
-		if s != 0 {
-			t.ends[s] = append(t.ends[s], t.ends[f]...)
+// lay fills the tables from t.
+func (a *automaton) lay(t *trie) {
+	for _, n := range t.nodes {
+		if n.depth <= denseDepth {
+			a.shallow++
 		}
-		row, failRow := t.row(s), t.row(f)
-		for c := 1; c < t.width; c++ {
-			switch {
-			case row[c] == 0:
-				row[c] = failRow[c]
-			case s == 0:
-				queue = append(queue, row[c])
-			default:
-				t.fail[row[c]] = failRow[c]
-				queue = append(queue, row[c])
+	}
+	a.dense = make([]uint32, a.shallow*a.width)
+	a.hitsAt = make([]uint32, len(t.nodes))
+	deep := len(t.nodes) - int(a.shallow)
+	a.edges, a.fail = make([]uint32, 0, deep+1), make([]uint32, 0, deep)
+	a.edgeClass, a.edgeTo = make([]uint8, 0, deep), make([]uint32, 0, deep)
+	for i, at := range t.ordered {
+		n := &t.nodes[at]
+		if uint32(i) < a.shallow {
+			row := a.row(uint32(i))
+			if i > 0 {
+				copy(row, a.row(t.nodes[n.fail].number)) // nearer to the root, so done
+			}
+			for c := n.first; c != 0; c = t.nodes[c].next {
+				row[t.nodes[c].class] = t.state(c)
+			}
+		} else {
+			a.edges = append(a.edges, uint32(len(a.edgeTo)))
+			a.fail = append(a.fail, t.state(n.fail))
+			for c := n.first; c != 0; c = t.nodes[c].next {
+				a.edgeClass, a.edgeTo = append(a.edgeClass, t.nodes[c].class), append(a.edgeTo, t.state(c))
 			}
 		}
-	}
-	return t.encode()
-}
-
-func (t *trie) row(s uint32) []uint32 { return t.child[int(s)*t.width : (int(s)+1)*t.width] }
-
-// encode lays the rows out nearest to the root first, where most texts stay,
-// on even indexes so that the lowest bit is free.
-func (t *trie) encode() (next []uint32, hits []target) {
-	width := t.width + t.width%2
-	place := make([]uint32, len(t.ends))
-	for i, s := range t.ordered {
-		place[s] = uint32(i * width)
-	}
-	next = make([]uint32, len(t.ends)*width)
-	for _, s := range t.ordered {
-		row := next[place[s] : place[s]+uint32(width)]
-		for c := 1; c < t.width; c++ {
-			to := t.row(s)[c]
-			row[c] = place[to]
-			if len(t.ends[to]) > 0 {
-				row[c] |= 1
-			}
-		}
-		if len(t.ends[s]) > 0 {
-			row[0] = uint32(len(hits))
-			hits = append(append(hits, t.ends[s]...), target{kind: endOfHits})
+		if len(n.ends) > 0 {
+			a.hitsAt[i] = uint32(len(a.hits))
+			a.hits = append(append(a.hits, n.ends...), target{kind: endOfHits})
 		}
 	}
-	return next, hits
+	a.edges = append(a.edges, uint32(len(a.edgeTo)))
 }
+
+func (a *automaton) row(n uint32) []uint32 { return a.dense[n*a.width : (n+1)*a.width] }

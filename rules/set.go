@@ -217,13 +217,12 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.pieces.forget()
 	a, state := s.automaton, uint32(0)
 	for i, b := range sc.text {
-		state = a.next[state+a.class[b]]
-		if state&1 == 0 {
+		if state = a.step(state, b); state&1 == 0 {
 			continue
 		}
-		state--
-		for at := a.next[state]; ; at++ {
-			t := &a.hits[at]
+		hits := a.found(state)
+		for at := range hits {
+			t := &hits[at]
 			if t.kind == endOfHits {
 				break
 			}
