@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -166,9 +167,12 @@ func printable(s string) string {
 
 // loadRules reads the rules file at path, or the built-in rules.
 func loadRules(path string, builtin []byte) (*rules.Set, error) {
-	base, err := rules.Parse("rules.yaml (built in)", builtin, nil)
-	if err != nil || path == "" {
-		return base, err
+	set, err := rules.Parse("rules.yaml (built in)", builtin, nil)
+	if err == nil && path != "" {
+		set, err = rules.Load(path, set)
 	}
-	return rules.Load(path, base)
+	// Loading leaves several times what a set holds; without this the process
+	// would keep that as long as it lives.
+	debug.FreeOSMemory()
+	return set, err
 }

@@ -145,5 +145,6 @@ func (r *replay) parser() (open func() (parsers.Parser, error), reference time.T
 	return func() (parsers.Parser, error) { return parsers.New(r.format, parsers.Options{Zone: zone}) }, reference, nil
 }
 
-// defaultLimits bound a batch where no configuration does.
-var defaultLimits = pipeline.Limits{Events: 1000, Bytes: 1_000_000, Linger: 50 * time.Millisecond}
+// defaultLimits bound a batch where no configuration does: standard output gains
+// nothing from larger ones, and they stay in the cache.
+var defaultLimits = pipeline.Limits{Events: 250, Bytes: 250_000, Linger: 50 * time.Millisecond}
