@@ -51,11 +51,11 @@ type eximRecord struct {
 
 // eximSource says where a record comes from: the line, or the first of several.
 type eximSource struct {
-	envelope envelope // zero for the main log's own file
-	raw      string
-	origin   *event.Origin
-	offset   int64
-	observed time.Time
+	envelope  envelope // zero for the main log's own file
+	raw       string
+	origin    *event.Origin
+	offset    int64
+	reference time.Time // as in Line
 }
 
 func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
@@ -79,7 +79,7 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 	}
 	raw, kept := p.envelope.retain(line.Text)
 	rec = readEximRecord(kept.message)
-	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	dst, err := p.deliver(dst, kind, &rec, &src)
 	return dst, cmp.Or(err, cut)
 }
@@ -97,7 +97,7 @@ func (p *exim) parseFile(dst []event.Delivery, text string, line Line) ([]event.
 	}
 	raw := string(line.Text)
 	rec = readEximRecord(raw)
-	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	return p.deliver(dst, kind, &rec, &src)
 }
 
@@ -281,7 +281,7 @@ func (p *exim) start(r *eximRecord, src *eximSource) event.Delivery {
 	if tag := src.envelope.tag; tag != "exim" && tag != "exim4" {
 		d.Instance = tag
 	}
-	d.Time, _ = p.stamps.time(bestStamp(r.stamp, src.envelope.stamp), src.observed)
+	d.Time, _ = p.stamps.time(bestStamp(r.stamp, src.envelope.stamp), src.reference)
 	return d
 }
 

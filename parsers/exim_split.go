@@ -86,7 +86,7 @@ func (p *exim) joinSplit(dst []event.Delivery, e envelope, line Line) (_ []event
 	s := eximSplit{parts: parts}
 	s.add(text, newline)
 	raw, kept := p.envelope.retain(line.Text)
-	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	p.splits.pending = append(p.splits.pending, s)
 	return dst, true, err
 }
@@ -155,7 +155,7 @@ func (s *eximSplit) append(dst []byte) []byte {
 	for _, field := range [...]string{e.stamp, e.host, e.tag, e.pid, s.source.raw, path, string(head), string(s.text)} {
 		dst = appendBytes(dst, field)
 	}
-	for _, n := range [...]int64{s.source.offset, s.source.observed.Unix(), int64(s.parts), int64(s.seen)} {
+	for _, n := range [...]int64{s.source.offset, s.source.reference.Unix(), int64(s.parts), int64(s.seen)} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
 	return dst
@@ -217,7 +217,7 @@ func readEximSplit(r *snapshotReader) eximSplit {
 	copy(origin.Head[:], f[6])
 	s.source = eximSource{
 		envelope: envelope{stamp: f[0], host: f[1], tag: f[2], pid: f[3]},
-		raw:      f[4], origin: origin, offset: int64(n[0]), observed: time.Unix(int64(n[1]), 0).UTC(),
+		raw:      f[4], origin: origin, offset: int64(n[0]), reference: time.Unix(int64(n[1]), 0).UTC(),
 	}
 	return s
 }

@@ -33,7 +33,7 @@ func feedExim(t *testing.T, p *exim, dst []event.Delivery, lines ...string) []ev
 }
 
 func eximTestLine(text string, offset int64) Line {
-	return Line{Text: []byte(text), Offset: offset, Origin: eximTestOrigin, Observed: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+	return Line{Text: []byte(text), Offset: offset, Origin: eximTestOrigin, Reference: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
 }
 
 const (

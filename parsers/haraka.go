@@ -133,7 +133,7 @@ func (p *haraka) retain(line Line) *harakaLine {
 		Origin: line.Origin, Offset: line.Offset, Raw: raw,
 	}
 	if stamp != "" {
-		l.delivery.Time, _ = p.stamps.time(stamp, line.Observed)
+		l.delivery.Time, _ = p.stamps.time(stamp, line.Reference)
 	}
 	return l
 }

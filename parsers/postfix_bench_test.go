@@ -8,7 +8,7 @@ import (
 	"mtatap/event"
 )
 
-var postfixObserved = time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC)
+var postfixReference = time.Date(2026, 11, 23, 20, 0, 0, 0, time.UTC)
 
 const (
 	postfixHead      = "Nov 23 19:26:53 mta-out postfix/"
@@ -27,7 +27,7 @@ func postfixLine(head, format string, id string) Line {
 	if id != "" {
 		format = fmt.Sprintf(format, id)
 	}
-	return Line{Text: []byte(head + format), Observed: postfixObserved}
+	return Line{Text: []byte(head + format), Reference: postfixReference}
 }
 
 // mustParse parses a line of a benchmark, where only the time counts.

@@ -24,7 +24,7 @@ func deliveriesOf(t *testing.T, p *postfix, messages ...string) []event.Delivery
 	var dst []event.Delivery
 	for _, m := range messages {
 		var err error
-		if dst, err = p.Parse(dst[:0], Line{Text: []byte(postfixHead + m), Observed: postfixObserved}); err != nil {
+		if dst, err = p.Parse(dst[:0], Line{Text: []byte(postfixHead + m), Reference: postfixReference}); err != nil {
 			t.Fatalf("%v: %s", err, m)
 		}
 	}
@@ -226,7 +226,7 @@ func TestPostfixMemoryIsBounded(t *testing.T) {
 func FuzzPostfixRestore(f *testing.F) {
 	p := newPostfix(Options{})
 	for _, m := range []string{postfixStart, postfixActive, to(postfixDelayed, "a@b.example"), to(postfixSuspend, "c@b.example")} {
-		if _, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Observed: postfixObserved}); err != nil {
+		if _, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Reference: postfixReference}); err != nil {
 			f.Fatal(err)
 		}
 	}

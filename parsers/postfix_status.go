@@ -79,7 +79,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 func (p *postfix) fill(d *event.Delivery, line Line, raw string, e envelope) {
 	d.MTA, d.Host = event.Postfix, e.host
 	d.Instance, d.Program = splitPostfixTag(e.tag)
-	d.Time, _ = p.stamps.time(e.stamp, line.Observed)
+	d.Time, _ = p.stamps.time(e.stamp, line.Reference)
 	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw
 }
 
