@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 )
 
@@ -214,12 +215,9 @@ const harakaSnapshotVersion = 1
 
 // Snapshot implements Parser.
 func (p *haraka) Snapshot(dst []byte) []byte {
-	dst = append(dst, harakaSnapshotVersion, harakaFlags(p.split, p.detailed))
-	dst = appendBytes(dst, p.loose)
-	dst = binary.AppendUvarint(dst, uint64(p.memory.len()))
-	p.memory.each(func(id []byte, t *harakaTransaction) {
-		dst = appendBytes(dst, id)
-		dst = append(dst, harakaFlags(t.senderKnown, t.whole, t.queued))
+	dst = appendFlags(append(dst, harakaSnapshotVersion), p.split, p.detailed)
+	return p.memory.appendSnapshot(appendBytes(dst, p.loose), func(dst []byte, t *harakaTransaction) []byte {
+		dst = appendFlags(dst, t.senderKnown, t.whole, t.queued)
 		dst = appendBytes(appendBytes(dst, t.sender), t.mid)
 		dst = binary.AppendUvarint(dst, uint64(t.seq))
 		dst = binary.AppendUvarint(dst, uint64(len(t.recipients)))
@@ -238,47 +236,39 @@ func (p *haraka) Snapshot(dst []byte) []byte {
 			dst = append(dst, it.phase, it.lost)
 			dst = appendBytes(appendBytes(dst, it.peer), it.trouble)
 		}
+		return dst
 	})
-	return dst
 }
 
 // Restore implements Parser.
 func (p *haraka) Restore(snapshot []byte) error {
 	p.clear()
-	r := &snapshotReader{rest: snapshot}
-	if readHarakaByte(r) != harakaSnapshotVersion {
-		return errSnapshot
-	}
-	f := readHarakaByte(r)
-	p.split, p.detailed = f&1 != 0, f&2 != 0
+	r := readSnapshot(snapshot, harakaSnapshotVersion)
+	r.flags(&p.split, &p.detailed)
 	p.loose = append(p.loose, clip(r.bytes())...)
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		p.restoreTransaction(r)
-	}
-	if r.err == nil && len(r.rest) > 0 {
-		r.fail()
-	}
-	if r.err != nil {
+	r.messages(func(id string) { p.restoreTransaction(r, id) })
+	if err := r.finish(); err != nil {
 		p.clear()
+		return err
 	}
-	return r.err
+	return nil
 }
 
-func (p *haraka) restoreTransaction(r *snapshotReader) {
-	t, isNew := p.remember(string(r.bytes()))
+func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
+	t, isNew := p.remember(id)
 	if !isNew {
 		r.fail()
 		return
 	}
-	f := readHarakaByte(r)
-	t.senderKnown, t.queued = f&1 != 0, f&4 != 0
+	var whole bool
+	r.flags(&t.senderKnown, &whole, &t.queued)
 	t.sender, t.mid = append(t.sender, clip(r.bytes())...), append(t.mid, clip(r.bytes())...)
 	t.size = len(t.sender) + len(t.mid)
 	t.seq = uint32(r.uvarint())
 	t.whole = true
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		addr, reply := r.bytes(), clip(r.bytes())
-		item, seq, state := readHarakaNumber(r), uint32(r.uvarint()), harakaState(readHarakaByte(r))
+		item, seq, state := int32(r.number(math.MaxInt32)), uint32(r.uvarint()), harakaState(r.byte())
 		if rcpt := t.add(string(addr)); rcpt == nil || state > harakaClosed {
 			r.fail()
 		} else {
@@ -286,9 +276,9 @@ func (p *haraka) restoreTransaction(r *snapshotReader) {
 			t.size += len(reply)
 		}
 	}
-	t.whole = f&2 != 0
+	t.whole = whole
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		number, fails, phase, lost := readHarakaNumber(r), readHarakaNumber(r), readHarakaByte(r), readHarakaByte(r)
+		number, fails, phase, lost := int32(r.number(math.MaxInt32)), int32(r.number(math.MaxInt32)), r.byte(), r.byte()
 		peer, trouble := clip(r.bytes()), clip(r.bytes())
 		if t.known(number) != nil || len(t.items) >= maxHarakaItems || max(phase, lost) > lastHarakaPhase {
 			r.fail()
@@ -299,37 +289,6 @@ func (p *haraka) restoreTransaction(r *snapshotReader) {
 		it.peer, it.trouble = append(it.peer, peer...), append(it.trouble, trouble...)
 	}
 	p.bytes += t.size
-}
-
-// readHarakaByte reads one byte.
-func readHarakaByte(r *snapshotReader) byte {
-	if len(r.rest) == 0 {
-		r.fail()
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
-}
-
-// readHarakaNumber reads a number that fits a positive int32.
-func readHarakaNumber(r *snapshotReader) int32 {
-	n := r.uvarint()
-	if n > 1<<31-1 {
-		r.fail()
-		return 0
-	}
-	return int32(n)
-}
-
-func harakaFlags(set ...bool) byte {
-	var b byte
-	for i, on := range set {
-		if on {
-			b |= 1 << i
-		}
-	}
-	return b
 }
 
 func (p *haraka) clear() {

@@ -1,10 +1,6 @@
 package parsers
 
-import (
-	"encoding/binary"
-	"errors"
-	"hash/maphash"
-)
+import "hash/maphash"
 
 // memory remembers a value for each message id in bounded space; the message
 // that was not touched for longest is forgotten first. Values are recycled with
@@ -148,54 +144,3 @@ func (m *memory[V]) unlink(i int32) {
 		m.newest = s.older
 	}
 }
-
-// maxRememberedField bounds what is kept of one field that a stranger chose.
-const maxRememberedField = 1024
-
-func clip[T ~string | ~[]byte](s T) T {
-	if len(s) > maxRememberedField {
-		return s[:maxRememberedField]
-	}
-	return s
-}
-
-// Snapshots are sequences of uvarints and of byte strings, each with its length
-// in front.
-
-func appendBytes[T ~string | ~[]byte](dst []byte, s T) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	return append(dst, s...)
-}
-
-var errSnapshot = errors.New("read parser snapshot: cut or damaged")
-
-// snapshotReader reads what appendBytes and AppendUvarint wrote. After the first
-// failure err is set and everything reads as zero.
-type snapshotReader struct {
-	rest []byte
-	err  error
-}
-
-func (r *snapshotReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-// bytes returns a part of the snapshot itself.
-func (r *snapshotReader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.fail()
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *snapshotReader) fail() { r.err, r.rest = errSnapshot, nil }

@@ -23,7 +23,7 @@ type postfix struct {
 	hops     []event.Relay
 	verp     []postfixVERP
 	messages *memory[postfixMessage]
-	deferred int // bytes held for deferred recipients, of all messages
+	deferred deferralPool
 }
 
 func newPostfix(opts Options) *postfix {

@@ -42,10 +42,10 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 	}
 	readPostfixReason(d, &s)
 	if status == event.Deferred {
-		p.remember(id).defers(p, d)
+		p.defers(p.remember(id), d)
 		return dst, nil
 	}
-	m.settles(p, d)
+	p.settles(m, d)
 	if status == event.Delivered {
 		if p.isFilterHop(d.Relay) && strings.Contains(s.reason, "queued as") {
 			return dst[:len(dst)-1], nil
