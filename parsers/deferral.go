@@ -38,8 +38,12 @@ const (
 	keptDeferrals     = 4        // that a list has room for when its message is forgotten
 )
 
-// full reports whether messages must be forgotten to hold the bound.
-func (p *deferralPool) full() bool { return p.bytes > maxDeferralBytes }
+// shrink forgets messages until the deferrals are within their bound.
+func shrink[V any](messages *memory[V], p *deferralPool) {
+	for p.bytes > maxDeferralBytes && messages.len() > 1 {
+		messages.evict()
+	}
+}
 
 // note remembers that d's recipient was deferred, and why. It returns nil where
 // there is no room for one more recipient, or none is named.

@@ -26,11 +26,9 @@ type exim struct {
 }
 
 func newExim(opts Options) *exim {
-	return &exim{
-		opts:     opts,
-		stamps:   stamps{zone: opts.zone()},
-		messages: newMemory[eximMessage](opts.maxRemembered(), opts.Evicted),
-	}
+	p := &exim{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p.clear()
+	return p
 }
 
 // eximUnparsed are the problems a status line can have.

@@ -16,16 +16,6 @@ type eximMessage struct {
 	deferred  deferrals
 }
 
-// remember returns what is remembered of message id, which may be new. It is
-// valid until the next call.
-func (p *exim) remember(id string) *eximMessage {
-	m, isNew := p.messages.put(id)
-	if isNew {
-		p.reset(m)
-	}
-	return m
-}
-
 // reset empties m and keeps its buffers.
 func (p *exim) reset(m *eximMessage) {
 	m.deferred.clear(&p.deferred)
@@ -38,9 +28,7 @@ func (p *exim) note(kind eximKind, r *eximRecord) {
 	case eximArrival:
 		p.arrive(r)
 	case eximCompleted:
-		if m := p.messages.drop(r.id); m != nil {
-			p.reset(m)
-		}
+		p.messages.drop(r.id)
 	}
 }
 
@@ -50,7 +38,7 @@ func (p *exim) arrive(r *eximRecord) {
 	s := r.rest[3:]
 	n := quotedTokenLen(s)
 	sender, fields := s[:n], s[n:]
-	m := p.remember(r.id)
+	m := p.messages.put(r.id)
 	p.reset(m)
 	if m.arrived = true; sender != "<>" {
 		m.text = append(m.text, clip(sender)...)
@@ -113,19 +101,12 @@ func (p *exim) follow(m *eximMessage, d *event.Delivery) {
 	case d.NotAttempted:
 	case d.Status == event.Deferred:
 		if m == nil {
-			m = p.remember(d.QueueID)
+			m = p.messages.put(d.QueueID)
 		}
 		m.deferred.note(&p.deferred, d)
-		p.shrink()
+		shrink(p.messages, &p.deferred)
 	case m != nil:
 		m.deferred.drop(&p.deferred, d.Recipient)
-	}
-}
-
-// shrink forgets messages until deferred recipients are within their bound.
-func (p *exim) shrink() {
-	for p.deferred.full() && p.messages.len() > 1 {
-		p.reset(p.messages.evict())
 	}
 }
 
@@ -146,25 +127,31 @@ func (p *exim) Snapshot(dst []byte) []byte {
 
 // Restore implements Parser.
 func (p *exim) Restore(snapshot []byte) error {
-	*p = *newExim(p.opts)
+	p.clear()
 	r := readSnapshot(snapshot, eximSnapshotVersion)
 	r.messages(func(id string) {
-		m := p.remember(id)
+		m := p.messages.put(id)
 		p.reset(m)
 		r.flags(&m.arrived)
 		m.text = append(m.text, clip(r.bytes())...)
 		m.senderLen = len(m.text)
 		m.text = append(m.text, clip(r.bytes())...)
 		m.deferred.restore(&p.deferred, r)
-		p.shrink()
+		shrink(p.messages, &p.deferred)
 	})
 	for i := range p.refusals.hashes {
 		p.refusals.hashes[i] = r.uvarint()
 	}
 	p.splits.restore(r)
 	if err := r.finish(); err != nil {
-		*p = *newExim(p.opts)
+		p.clear()
 		return err
 	}
 	return nil
+}
+
+// clear forgets everything.
+func (p *exim) clear() {
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
+	p.refusals, p.splits = eximRefusals{}, eximSplits{}
 }

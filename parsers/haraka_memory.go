@@ -61,15 +61,6 @@ type harakaItem struct {
 	trouble []byte // the last connection that failed in this attempt
 }
 
-// reset prepares a recycled value. Big buffers are not kept.
-func (t *harakaTransaction) reset() {
-	old := *t
-	*t = harakaTransaction{sender: old.sender[:0], mid: old.mid[:0]}
-	if cap(old.recipients) <= 16 && old.size < 4096 {
-		t.recipients, t.items = old.recipients[:0], old.items[:0]
-	}
-}
-
 // add remembers a recipient and returns it, nil if there are too many.
 func (t *harakaTransaction) add(addr string) *harakaRecipient {
 	if len(t.recipients) >= maxHarakaRecipients || t.size+len(addr) > maxHarakaTransaction || len(addr) > maxRememberedField {
@@ -185,29 +176,31 @@ func (p *haraka) remember(id string) (t *harakaTransaction, isNew bool) {
 	for p.memory.len() > 0 && (p.memory.len() >= p.memory.max || p.bytes > p.maxBytes) {
 		p.forgetOldest()
 	}
-	t, _ = p.memory.put(id)
-	t.reset()
-	return t, true
+	return p.memory.put(id), true
 }
 
 func (p *haraka) forgetOldest() {
 	s := &p.memory.slots[p.memory.oldest]
-	if s.value.queued && !s.value.finished() && p.evicted != nil {
-		p.evicted()
+	if s.value.queued && !s.value.finished() && p.opts.Evicted != nil {
+		p.opts.Evicted()
 	}
-	p.forget(string(s.id), &s.value)
+	p.memory.evict()
 }
 
-func (p *haraka) forget(id string, t *harakaTransaction) {
+// reset empties t. Big buffers are not kept.
+func (p *haraka) reset(t *harakaTransaction) {
 	p.bytes -= t.size
-	t.reset()
-	p.memory.drop(id)
+	old := *t
+	*t = harakaTransaction{sender: old.sender[:0], mid: old.mid[:0]}
+	if cap(old.recipients) <= 16 && old.size < 4096 {
+		t.recipients, t.items = old.recipients[:0], old.items[:0]
+	}
 }
 
 // forgetClosed forgets the transaction if no line about it can follow.
 func (p *haraka) forgetClosed(id string, t *harakaTransaction) {
 	if t.closed() {
-		p.forget(id, t)
+		p.memory.drop(id)
 	}
 }
 
@@ -291,7 +284,8 @@ func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
 	p.bytes += t.size
 }
 
+// clear forgets everything.
 func (p *haraka) clear() {
-	p.memory = newMemory[harakaTransaction](p.memory.max, nil)
+	p.memory = newMemory(p.opts.maxRemembered(), nil, p.reset)
 	p.bytes, p.loose, p.split, p.detailed, p.window = 0, p.loose[:0], false, false, harakaWindow{}
 }

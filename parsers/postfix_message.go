@@ -16,22 +16,6 @@ type postfixMessage struct {
 // maxPostfixBuffer is what a forgotten message leaves to the next.
 const maxPostfixBuffer = 256
 
-// remember returns what is remembered of message id, which may be new. It is
-// valid until the next call.
-func (p *postfix) remember(id string) *postfixMessage {
-	m, isNew := p.messages.put(id)
-	if isNew {
-		p.reset(m)
-	}
-	return m
-}
-
-func (p *postfix) forget(id string) {
-	if m := p.messages.drop(id); m != nil {
-		p.reset(m)
-	}
-}
-
 // reset empties m and keeps its smaller buffers.
 func (p *postfix) reset(m *postfixMessage) {
 	m.deferred.clear(&p.deferred)
@@ -72,7 +56,7 @@ func (p *postfix) defers(m *postfixMessage, d *event.Delivery) {
 			d.Attempt = int(r.attempts)
 		}
 	}
-	p.shrink()
+	shrink(p.messages, &p.deferred)
 }
 
 // settles notes that d's recipient is done with. m may be nil.
@@ -83,13 +67,6 @@ func (p *postfix) settles(m *postfixMessage, d *event.Delivery) {
 	attempts := m.deferred.drop(&p.deferred, d.Recipient)
 	if m.fromStart && !m.overflow && !d.NotAttempted {
 		d.Attempt = attempts + 1
-	}
-}
-
-// shrink forgets messages until deferred recipients are within their bound.
-func (p *postfix) shrink() {
-	for p.deferred.full() && p.messages.len() > 1 {
-		p.reset(p.messages.evict())
 	}
 }
 
@@ -136,12 +113,12 @@ func (p *postfix) Restore(snapshot []byte) error {
 	p.clear()
 	r := readSnapshot(snapshot, postfixSnapshotVersion)
 	r.messages(func(id string) {
-		m := p.remember(id)
+		m := p.messages.put(id)
 		p.reset(m)
 		r.flags(&m.senderKnown, &m.fromStart, &m.ownNotice, &m.overflow)
 		m.sender, m.messageID = append(m.sender, clip(r.bytes())...), append(m.messageID, clip(r.bytes())...)
 		m.deferred.restore(&p.deferred, r)
-		p.shrink()
+		shrink(p.messages, &p.deferred)
 	})
 	if err := r.finish(); err != nil {
 		p.clear()
@@ -150,6 +127,7 @@ func (p *postfix) Restore(snapshot []byte) error {
 	return nil
 }
 
+// clear forgets everything.
 func (p *postfix) clear() {
-	p.messages, p.deferred = newMemory[postfixMessage](p.opts.maxRemembered(), p.opts.Evicted), deferralPool{}
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
 }

@@ -42,7 +42,7 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 	}
 	readPostfixReason(d, &s)
 	if status == event.Deferred {
-		p.defers(p.remember(id), d)
+		p.defers(p.messages.put(id), d)
 		return dst, nil
 	}
 	p.settles(m, d)
