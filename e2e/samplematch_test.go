@@ -68,7 +68,7 @@ func eventsOf(t *testing.T, set *rules.Set, mta, log string) []published {
 	var deliveries []event.Delivery
 	offset := int64(0)
 	for line := range bytes.Lines(content) {
-		l := parsers.Line{Text: bytes.TrimSuffix(line, []byte("\n")), Offset: offset, Origin: &event.Origin{}, Observed: stat.ModTime().UTC()}
+		l := parsers.Line{Text: bytes.TrimSuffix(line, []byte("\n")), Offset: offset, Origin: &event.Origin{}, Reference: stat.ModTime().UTC()}
 		if deliveries, err = parser.Parse(deliveries, l); err != nil {
 			t.Errorf("%v: %s", err, line)
 		}

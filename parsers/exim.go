@@ -11,28 +11,24 @@ import (
 // exim reads Exim's main log, from its file or through syslog. The grammar is
 // that of log_write, delivery_log, deferral_log and failure_log in Exim's
 // sources, with any log_selector.
+//
+// Sender and Message-ID are joined by message id from the arrival line. When Exim
+// gives up, most lines say only that, so the last outcome of each recipient that
+// was deferred is remembered.
 type exim struct {
 	opts     Options
 	envelope envelopeReader
 	stamps   stamps
 	messages *memory[eximMessage]
+	deferred deferralPool
 	splits   eximSplits
 	refusals eximRefusals
 }
 
-// eximMessage is what is remembered of a message: its sender and its
-// Message-ID, one after the other.
-type eximMessage struct {
-	text      []byte
-	senderLen int
-}
-
 func newExim(opts Options) *exim {
-	return &exim{
-		opts:     opts,
-		stamps:   stamps{zone: opts.zone()},
-		messages: newMemory[eximMessage](opts.maxRemembered(), opts.Evicted),
-	}
+	p := &exim{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p.clear()
+	return p
 }
 
 // eximUnparsed are the problems a status line can have.
@@ -51,11 +47,11 @@ type eximRecord struct {
 
 // eximSource says where a record comes from: the line, or the first of several.
 type eximSource struct {
-	envelope envelope // zero for the main log's own file
-	raw      string
-	origin   *event.Origin
-	offset   int64
-	observed time.Time
+	envelope  envelope // zero for the main log's own file
+	raw       string
+	origin    *event.Origin
+	offset    int64
+	reference time.Time // as in Line
 }
 
 func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
@@ -79,7 +75,7 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 	}
 	raw, kept := p.envelope.retain(line.Text)
 	rec = readEximRecord(kept.message)
-	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	dst, err := p.deliver(dst, kind, &rec, &src)
 	return dst, cmp.Or(err, cut)
 }
@@ -97,7 +93,7 @@ func (p *exim) parseFile(dst []event.Delivery, text string, line Line) ([]event.
 	}
 	raw := string(line.Text)
 	rec = readEximRecord(raw)
-	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	return p.deliver(dst, kind, &rec, &src)
 }
 
@@ -206,68 +202,6 @@ func (p *exim) kindOf(r *eximRecord) eximKind {
 	return eximNoInterest
 }
 
-// note takes notice of a record that gives no delivery.
-func (p *exim) note(kind eximKind, r *eximRecord) {
-	switch kind {
-	case eximArrival:
-		p.remember(r)
-	case eximCompleted:
-		p.messages.drop(r.id)
-	}
-}
-
-// remember keeps sender and Message-ID of an arrival line:
-// "<= sender [fields] S=size [fields][id=message-id] ...".
-func (p *exim) remember(r *eximRecord) {
-	s := r.rest[3:]
-	n := quotedTokenLen(s)
-	sender, fields := s[:n], s[n:]
-	m, _ := p.messages.put(r.id)
-	m.text = m.text[:0]
-	if sender != "<>" {
-		m.text = append(m.text, clip(sender)...)
-	}
-	m.senderLen = len(m.text)
-	m.text = append(m.text, clip(eximMessageID(fields))...)
-}
-
-// eximMessageID returns the value of the first id= field behind the size in the
-// fields of an arrival line. What follows it, a subject, comes from strangers.
-func eximMessageID(fields string) string {
-	sized := false
-	for len(fields) > 1 {
-		s := fields[1:]
-		switch {
-		case strings.HasPrefix(s, "S=") && len(s) > 2 && isDigit(s[2]):
-			sized = true
-		case sized && (strings.HasPrefix(s, "id=") || strings.HasPrefix(s, "id*=")):
-			s = s[strings.IndexByte(s, '=')+1:]
-			return s[:quotedTokenLen(s)]
-		case strings.HasPrefix(s, `DN="`), strings.HasPrefix(s, `T="`):
-			_, rest := cutEximQuoted(s[strings.IndexByte(s, '"'):])
-			fields = rest
-			continue
-		}
-		n := strings.IndexByte(s, ' ')
-		if n < 0 {
-			return ""
-		}
-		fields = s[n:]
-	}
-	return ""
-}
-
-// recall sets sender and Message-ID of d from what is remembered of its message.
-func (p *exim) recall(d *event.Delivery) {
-	m := p.messages.get(d.QueueID)
-	if m == nil {
-		return
-	}
-	text := string(m.text)
-	d.MessageID = text[m.senderLen:]
-	d.Sender, d.SenderKnown = text[:m.senderLen], true
-}
-
 // start returns a delivery with what every record gives.
 func (p *exim) start(r *eximRecord, src *eximSource) event.Delivery {
 	d := event.Delivery{
@@ -281,7 +215,7 @@ func (p *exim) start(r *eximRecord, src *eximSource) event.Delivery {
 	if tag := src.envelope.tag; tag != "exim" && tag != "exim4" {
 		d.Instance = tag
 	}
-	d.Time, _ = p.stamps.time(bestStamp(r.stamp, src.envelope.stamp), src.observed)
+	d.Time, _ = p.stamps.time(bestStamp(r.stamp, src.envelope.stamp), src.reference)
 	return d
 }
 

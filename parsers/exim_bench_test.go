@@ -14,6 +14,9 @@ var eximBenchLines = map[string][]string{
 		eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
 	"bounced": {
 		eximHead + `** p@bigmail.example R=dnslookup T=remote_smtp H=mx.bigmail.example [198.51.100.1]: SMTP error from remote mail server after RCPT TO:<p@bigmail.example>: 550-5.1.1 The email account that you tried to reach does not exist. Please try\n550-5.1.1 double-checking the recipient's email address for typos or\n550 5.1.1 unnecessary spaces.`},
+	"deferred, then delivered": {
+		eximHead + `== g@grey.example R=dnslookup T=remote_smtp defer (-44) H=mx.grey.example [198.51.100.1]: SMTP error from remote mail server after RCPT TO:<g@grey.example>: 450 4.2.0 Greylisted`,
+		eximHead + `=> g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
 	"delivered through syslog": {
 		"Nov 23 19:26:45 mta-out exim[146]: " + eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
 	"remembered": {
@@ -85,6 +88,7 @@ func FuzzExim(f *testing.F) {
 		f.Add([]byte(strings.Join(lines, "\n")), true)
 	}
 	f.Add([]byte(eximHead2+`== a@b@c <"a@b"@c> R=r T=t defer (110): Connection timed out H=m [::1]:25*: SMTP timeout after end of data DT=1s`), false)
+	f.Add([]byte(eximGreylisted+"\n"+eximTooEarly+"\n"+eximGaveUp), true)
 	f.Add([]byte("Nov 23 19:30:46 h exim[1]: [1/2] "+eximHead+"=> |/bin/x <y> (a@b) <c@d> R=x T=y\nNov 23 19:30:46 h exim[1]: [2/2] QT=1d"), true)
 	f.Add([]byte(eximHead+`H=c (h) [1.2.3.4] x@y F=<u> rejected after DATA: R=a T=b C="550 x"`), true)
 	f.Fuzz(func(t *testing.T, text []byte, requested bool) {
@@ -106,6 +110,15 @@ func FuzzExim(f *testing.F) {
 		if string(q.Snapshot(nil)) != string(snapshot) {
 			t.Error("a restored snapshot differs")
 		}
+		held := 0
+		p.messages.each(func(_ []byte, m *eximMessage) {
+			for i := range m.deferred {
+				held += m.deferred[i].size()
+			}
+		})
+		if held != p.deferred.bytes {
+			t.Errorf("%d bytes are held and %d counted", held, p.deferred.bytes)
+		}
 		q.Restore(text)
 		for _, d := range all {
 			if d.Status == event.StatusUnknown || d.Status == event.Rejected && !requested || d.NotAttempted && !requested {
@@ -126,7 +139,7 @@ func FuzzExim(f *testing.F) {
 
 func FuzzEximRestore(f *testing.F) {
 	p := newExim(Options{})
-	for i, l := range []string{eximBenchLines["remembered"][0], "Nov 23 19:30:46 h exim[1]: [1/2] " + eximHead + "=> a@b R=x T=y"} {
+	for i, l := range []string{eximBenchLines["remembered"][0], eximGreylisted, "Nov 23 19:30:46 h exim[1]: [1/2] " + eximHead + "=> a@b R=x T=y"} {
 		p.Parse(nil, eximTestLine(l, int64(i)))
 	}
 	f.Add(p.Snapshot(nil))

@@ -40,7 +40,7 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	}
 	if d.Status == event.Delivered && strings.HasPrefix(s, "blackhole (") {
 		// An ACL discarded every recipient; the line names none.
-		p.recall(&d)
+		p.messages.get(d.QueueID).join(&d)
 		d.Phase, d.Diagnostic = event.PhaseLocal, s
 		return append(dst, d), nil
 	}
@@ -58,7 +58,8 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	}
 	d.NotAttempted = f.notAttempted()
 	setEximRecipient(&d, address, original)
-	p.recall(&d)
+	m := p.messages.get(d.QueueID)
+	m.join(&d)
 	if f.hasSender {
 		d.Sender, d.SenderKnown = f.sender, true
 	} else if f.hasReturn && !d.SenderKnown {
@@ -70,8 +71,9 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	if d.Status == event.Delivered {
 		f.confirm(&d)
 	} else {
-		f.explain(&d)
+		f.explain(&d, m.lastOutcome(d.Recipient))
 	}
+	p.follow(m, &d)
 	return append(dst, d), nil
 }
 

@@ -17,15 +17,21 @@ func (f *eximFields) confirm(d *event.Delivery) {
 }
 
 // explain sets what the reason of a deferral or failure tells: expiry, phase,
-// reply and diagnostic.
-func (f *eximFields) explain(d *event.Delivery) {
+// reply and diagnostic. An expiry that gives no reason has that of the last
+// attempt, if it is known.
+func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 	s := f.message
 	if d.Status == event.Bounced {
 		s = f.cutTimes(d, s)
 		if reason, ok := cutEximExpiry(s); ok {
 			d.Status = event.Expired
 			if reason == "" {
-				d.Phase, d.Diagnostic = event.PhaseQueue, s
+				if d.Phase = event.PhaseQueue; last != nil {
+					last.explain(d)
+				}
+				if d.Diagnostic == "" {
+					d.Diagnostic = s
+				}
 				return
 			}
 			s = reason

@@ -23,7 +23,7 @@ func (p *exim) refuse(dst []event.Delivery, r *eximRecord, src *eximSource) []ev
 		return dst
 	}
 	d := p.start(r, src)
-	p.recall(&d)
+	p.messages.get(d.QueueID).join(&d)
 	d.Status, d.Phase = event.Rejected, refused.phase
 	if refused.hasSender {
 		d.Sender, d.SenderKnown = refused.sender, true

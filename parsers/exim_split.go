@@ -86,7 +86,7 @@ func (p *exim) joinSplit(dst []event.Delivery, e envelope, line Line) (_ []event
 	s := eximSplit{parts: parts}
 	s.add(text, newline)
 	raw, kept := p.envelope.retain(line.Text)
-	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, observed: line.Observed}
+	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
 	p.splits.pending = append(p.splits.pending, s)
 	return dst, true, err
 }
@@ -124,23 +124,10 @@ func (p *exim) finishSplit(dst []event.Delivery, at int) ([]event.Delivery, erro
 	return p.deliver(dst, kind, &rec, &s.source)
 }
 
-const eximSnapshotVersion = 1
-
-// Snapshot implements Parser.
-func (p *exim) Snapshot(dst []byte) []byte {
-	dst = append(dst, eximSnapshotVersion)
-	dst = binary.AppendUvarint(dst, uint64(p.messages.len()))
-	p.messages.each(func(id []byte, m *eximMessage) {
-		dst = appendBytes(dst, id)
-		dst = binary.AppendUvarint(dst, uint64(m.senderLen))
-		dst = appendBytes(dst, m.text)
-	})
-	for _, h := range p.refusals.hashes {
-		dst = binary.AppendUvarint(dst, h)
-	}
-	dst = binary.AppendUvarint(dst, uint64(len(p.splits.pending)))
-	for i := range p.splits.pending {
-		dst = p.splits.pending[i].append(dst)
+func (s *eximSplits) appendSnapshot(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s.pending)))
+	for i := range s.pending {
+		dst = s.pending[i].append(dst)
 	}
 	return dst
 }
@@ -155,48 +142,16 @@ func (s *eximSplit) append(dst []byte) []byte {
 	for _, field := range [...]string{e.stamp, e.host, e.tag, e.pid, s.source.raw, path, string(head), string(s.text)} {
 		dst = appendBytes(dst, field)
 	}
-	for _, n := range [...]int64{s.source.offset, s.source.observed.Unix(), int64(s.parts), int64(s.seen)} {
+	for _, n := range [...]int64{s.source.offset, s.source.reference.Unix(), int64(s.parts), int64(s.seen)} {
 		dst = binary.AppendUvarint(dst, uint64(n))
 	}
 	return dst
 }
 
-// Restore implements Parser.
-func (p *exim) Restore(snapshot []byte) error {
-	*p = *newExim(p.opts)
-	if err := p.restore(snapshot); err != nil {
-		*p = *newExim(p.opts)
-		return err
+func (s *eximSplits) restore(r *snapshotReader) {
+	for n := r.number(eximMaxPending); n > 0 && r.err == nil; n-- {
+		s.pending = append(s.pending, readEximSplit(r))
 	}
-	return nil
-}
-
-func (p *exim) restore(snapshot []byte) error {
-	if len(snapshot) == 0 || snapshot[0] != eximSnapshotVersion {
-		return errSnapshot
-	}
-	r := snapshotReader{rest: snapshot[1:]}
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		id, senderLen, text := r.bytes(), r.uvarint(), r.bytes()
-		if r.err != nil || senderLen > uint64(len(text)) {
-			return errSnapshot
-		}
-		m, _ := p.messages.put(string(id))
-		m.text, m.senderLen = append(m.text[:0], text...), int(senderLen)
-	}
-	for i := range p.refusals.hashes {
-		p.refusals.hashes[i] = r.uvarint()
-	}
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		if len(p.splits.pending) == eximMaxPending {
-			return errSnapshot
-		}
-		p.splits.pending = append(p.splits.pending, readEximSplit(&r))
-	}
-	if r.err == nil && len(r.rest) > 0 {
-		r.fail()
-	}
-	return r.err
 }
 
 func readEximSplit(r *snapshotReader) eximSplit {
@@ -217,7 +172,7 @@ func readEximSplit(r *snapshotReader) eximSplit {
 	copy(origin.Head[:], f[6])
 	s.source = eximSource{
 		envelope: envelope{stamp: f[0], host: f[1], tag: f[2], pid: f[3]},
-		raw:      f[4], origin: origin, offset: int64(n[0]), observed: time.Unix(int64(n[1]), 0).UTC(),
+		raw:      f[4], origin: origin, offset: int64(n[0]), reference: time.Unix(int64(n[1]), 0).UTC(),
 	}
 	return s
 }

@@ -2,7 +2,6 @@ package parsers
 
 import (
 	"errors"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +32,7 @@ func feedExim(t *testing.T, p *exim, dst []event.Delivery, lines ...string) []ev
 }
 
 func eximTestLine(text string, offset int64) Line {
-	return Line{Text: []byte(text), Offset: offset, Origin: eximTestOrigin, Observed: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
+	return Line{Text: []byte(text), Offset: offset, Origin: eximTestOrigin, Reference: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}
 }
 
 const (
@@ -355,29 +354,6 @@ func TestEximUndoesEscapes(t *testing.T) {
 	} {
 		if got := unescapeExim(c[0]); got != c[1] {
 			t.Errorf("%s: %q gave %q, want %q", name, c[0], got, c[1])
-		}
-	}
-}
-
-func TestEximSnapshotKeepsWhatIsRemembered(t *testing.T) {
-	p := newExim(Options{Rejects: true})
-	feedExim(t, p, nil,
-		eximHead+`<= s@sender.example U=root P=local S=4 id=m@x`,
-		`Nov 23 19:30:46 h exim[146]: 2026-11-23 19:30:46 H=c [192.0.2.1] rejected RCPT <a@b.example>: no`,
-		`Nov 23 19:30:46 h exim[146]: [1/2] `+eximHead+`=> long@text.example R=a T=b C="250 o`)
-	q := newExim(Options{Rejects: true})
-	if err := q.Restore(p.Snapshot(nil)); err != nil {
-		t.Fatal(err)
-	}
-	rest := []string{`Nov 23 19:30:46 h exim[146]: [2/2] k"`,
-		`Nov 23 19:30:46 h exim[146]: 2026-11-23 19:30:46 H=c [192.0.2.1] rejected RCPT <a@b.example>: no`}
-	want, got := feedExim(t, p, nil, rest...), feedExim(t, q, nil, rest...)
-	if len(want) != 1 || !reflect.DeepEqual(got, want) || got[0].Sender != "s@sender.example" || got[0].Diagnostic != "250 ok" {
-		t.Errorf("\n got %+v\nwant %+v", got, want)
-	}
-	for _, bad := range [][]byte{nil, {9}, {eximSnapshotVersion}, append(p.Snapshot(nil), 0)} {
-		if err := q.Restore(bad); err == nil || q.messages.len() > 0 {
-			t.Errorf("Restore(%v) = %v with %d messages, want an error and none", bad, err, q.messages.len())
 		}
 	}
 }

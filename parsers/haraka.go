@@ -20,8 +20,7 @@ import (
 // plus one. Haraka counts anew for the recipients that it splits off after a
 // partial failure.
 type haraka struct {
-	rejects  bool
-	evicted  func()
+	opts     Options
 	envelope envelopeReader
 	stamps   stamps
 	memory   *memory[harakaTransaction]
@@ -34,14 +33,10 @@ type haraka struct {
 	window   harakaWindow
 }
 
-func newHaraka(o Options) *haraka {
-	return &haraka{
-		rejects:  o.Rejects,
-		evicted:  o.Evicted,
-		stamps:   stamps{zone: o.zone()},
-		memory:   newMemory[harakaTransaction](o.maxRemembered(), nil),
-		maxBytes: maxHarakaBytes,
-	}
+func newHaraka(opts Options) *haraka {
+	p := &haraka{opts: opts, stamps: stamps{zone: opts.zone()}, maxBytes: maxHarakaBytes}
+	p.clear()
+	return p
 }
 
 // Parse implements Parser.
@@ -133,7 +128,7 @@ func (p *haraka) retain(line Line) *harakaLine {
 		Origin: line.Origin, Offset: line.Offset, Raw: raw,
 	}
 	if stamp != "" {
-		l.delivery.Time, _ = p.stamps.time(stamp, line.Observed)
+		l.delivery.Time, _ = p.stamps.time(stamp, line.Reference)
 	}
 	return l
 }

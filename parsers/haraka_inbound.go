@@ -12,7 +12,7 @@ func (p *haraka) inbound(dst []event.Delivery, line Line, rec *harakaRecord) ([]
 	if strings.HasPrefix(rec.message, "recipient <") {
 		return p.recipient(dst, line, rec)
 	}
-	if p.rejects && strings.HasPrefix(rec.message, "sender <") {
+	if p.opts.Rejects && strings.HasPrefix(rec.message, "sender <") {
 		return p.refusedSender(dst, line, rec)
 	}
 	if fields, ok := rec.after("message"); ok {
@@ -50,7 +50,7 @@ func (p *haraka) recipient(dst []event.Delivery, line Line, rec *harakaRecord) (
 		return dst, nil
 	}
 	if strings.HasPrefix(code, "DENY") {
-		if !p.rejects {
+		if !p.opts.Rejects {
 			return dst, nil
 		}
 		return append(dst, p.rejected(line, "recipient ", event.PhaseRcpt)), nil
@@ -150,7 +150,7 @@ func (p *haraka) queue(dst []event.Delivery, line Line, rec *harakaRecord, field
 
 // refusedMessage gives a refusal after the end of data to all recipients.
 func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *harakaTransaction) []event.Delivery {
-	if p.rejects {
+	if p.opts.Rejects {
 		before := len(dst)
 		l := p.retain(line)
 		fields, ok := l.after("message")
@@ -172,7 +172,7 @@ func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *h
 		}
 	}
 	if t != nil {
-		p.forget(id, t)
+		p.memory.drop(id)
 	}
 	return dst
 }

@@ -2,6 +2,7 @@ package parsers
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 )
 
@@ -58,15 +59,6 @@ type harakaItem struct {
 	lost    uint8 // event.Phase in which the last connection failed
 	peer    []byte
 	trouble []byte // the last connection that failed in this attempt
-}
-
-// reset prepares a recycled value. Big buffers are not kept.
-func (t *harakaTransaction) reset() {
-	old := *t
-	*t = harakaTransaction{sender: old.sender[:0], mid: old.mid[:0]}
-	if cap(old.recipients) <= 16 && old.size < 4096 {
-		t.recipients, t.items = old.recipients[:0], old.items[:0]
-	}
 }
 
 // add remembers a recipient and returns it, nil if there are too many.
@@ -184,29 +176,31 @@ func (p *haraka) remember(id string) (t *harakaTransaction, isNew bool) {
 	for p.memory.len() > 0 && (p.memory.len() >= p.memory.max || p.bytes > p.maxBytes) {
 		p.forgetOldest()
 	}
-	t, _ = p.memory.put(id)
-	t.reset()
-	return t, true
+	return p.memory.put(id), true
 }
 
 func (p *haraka) forgetOldest() {
 	s := &p.memory.slots[p.memory.oldest]
-	if s.value.queued && !s.value.finished() && p.evicted != nil {
-		p.evicted()
+	if s.value.queued && !s.value.finished() && p.opts.Evicted != nil {
+		p.opts.Evicted()
 	}
-	p.forget(string(s.id), &s.value)
+	p.memory.evict()
 }
 
-func (p *haraka) forget(id string, t *harakaTransaction) {
+// reset empties t. Big buffers are not kept.
+func (p *haraka) reset(t *harakaTransaction) {
 	p.bytes -= t.size
-	t.reset()
-	p.memory.drop(id)
+	old := *t
+	*t = harakaTransaction{sender: old.sender[:0], mid: old.mid[:0]}
+	if cap(old.recipients) <= 16 && old.size < 4096 {
+		t.recipients, t.items = old.recipients[:0], old.items[:0]
+	}
 }
 
 // forgetClosed forgets the transaction if no line about it can follow.
 func (p *haraka) forgetClosed(id string, t *harakaTransaction) {
 	if t.closed() {
-		p.forget(id, t)
+		p.memory.drop(id)
 	}
 }
 
@@ -214,12 +208,9 @@ const harakaSnapshotVersion = 1
 
 // Snapshot implements Parser.
 func (p *haraka) Snapshot(dst []byte) []byte {
-	dst = append(dst, harakaSnapshotVersion, harakaFlags(p.split, p.detailed))
-	dst = appendBytes(dst, p.loose)
-	dst = binary.AppendUvarint(dst, uint64(p.memory.len()))
-	p.memory.each(func(id []byte, t *harakaTransaction) {
-		dst = appendBytes(dst, id)
-		dst = append(dst, harakaFlags(t.senderKnown, t.whole, t.queued))
+	dst = appendFlags(append(dst, harakaSnapshotVersion), p.split, p.detailed)
+	return p.memory.appendSnapshot(appendBytes(dst, p.loose), func(dst []byte, t *harakaTransaction) []byte {
+		dst = appendFlags(dst, t.senderKnown, t.whole, t.queued)
 		dst = appendBytes(appendBytes(dst, t.sender), t.mid)
 		dst = binary.AppendUvarint(dst, uint64(t.seq))
 		dst = binary.AppendUvarint(dst, uint64(len(t.recipients)))
@@ -238,47 +229,39 @@ func (p *haraka) Snapshot(dst []byte) []byte {
 			dst = append(dst, it.phase, it.lost)
 			dst = appendBytes(appendBytes(dst, it.peer), it.trouble)
 		}
+		return dst
 	})
-	return dst
 }
 
 // Restore implements Parser.
 func (p *haraka) Restore(snapshot []byte) error {
 	p.clear()
-	r := &snapshotReader{rest: snapshot}
-	if readHarakaByte(r) != harakaSnapshotVersion {
-		return errSnapshot
-	}
-	f := readHarakaByte(r)
-	p.split, p.detailed = f&1 != 0, f&2 != 0
+	r := readSnapshot(snapshot, harakaSnapshotVersion)
+	r.flags(&p.split, &p.detailed)
 	p.loose = append(p.loose, clip(r.bytes())...)
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		p.restoreTransaction(r)
-	}
-	if r.err == nil && len(r.rest) > 0 {
-		r.fail()
-	}
-	if r.err != nil {
+	r.messages(func(id string) { p.restoreTransaction(r, id) })
+	if err := r.finish(); err != nil {
 		p.clear()
+		return err
 	}
-	return r.err
+	return nil
 }
 
-func (p *haraka) restoreTransaction(r *snapshotReader) {
-	t, isNew := p.remember(string(r.bytes()))
+func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
+	t, isNew := p.remember(id)
 	if !isNew {
 		r.fail()
 		return
 	}
-	f := readHarakaByte(r)
-	t.senderKnown, t.queued = f&1 != 0, f&4 != 0
+	var whole bool
+	r.flags(&t.senderKnown, &whole, &t.queued)
 	t.sender, t.mid = append(t.sender, clip(r.bytes())...), append(t.mid, clip(r.bytes())...)
 	t.size = len(t.sender) + len(t.mid)
 	t.seq = uint32(r.uvarint())
 	t.whole = true
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		addr, reply := r.bytes(), clip(r.bytes())
-		item, seq, state := readHarakaNumber(r), uint32(r.uvarint()), harakaState(readHarakaByte(r))
+		item, seq, state := int32(r.number(math.MaxInt32)), uint32(r.uvarint()), harakaState(r.byte())
 		if rcpt := t.add(string(addr)); rcpt == nil || state > harakaClosed {
 			r.fail()
 		} else {
@@ -286,9 +269,9 @@ func (p *haraka) restoreTransaction(r *snapshotReader) {
 			t.size += len(reply)
 		}
 	}
-	t.whole = f&2 != 0
+	t.whole = whole
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		number, fails, phase, lost := readHarakaNumber(r), readHarakaNumber(r), readHarakaByte(r), readHarakaByte(r)
+		number, fails, phase, lost := int32(r.number(math.MaxInt32)), int32(r.number(math.MaxInt32)), r.byte(), r.byte()
 		peer, trouble := clip(r.bytes()), clip(r.bytes())
 		if t.known(number) != nil || len(t.items) >= maxHarakaItems || max(phase, lost) > lastHarakaPhase {
 			r.fail()
@@ -301,38 +284,8 @@ func (p *haraka) restoreTransaction(r *snapshotReader) {
 	p.bytes += t.size
 }
 
-// readHarakaByte reads one byte.
-func readHarakaByte(r *snapshotReader) byte {
-	if len(r.rest) == 0 {
-		r.fail()
-		return 0
-	}
-	b := r.rest[0]
-	r.rest = r.rest[1:]
-	return b
-}
-
-// readHarakaNumber reads a number that fits a positive int32.
-func readHarakaNumber(r *snapshotReader) int32 {
-	n := r.uvarint()
-	if n > 1<<31-1 {
-		r.fail()
-		return 0
-	}
-	return int32(n)
-}
-
-func harakaFlags(set ...bool) byte {
-	var b byte
-	for i, on := range set {
-		if on {
-			b |= 1 << i
-		}
-	}
-	return b
-}
-
+// clear forgets everything.
 func (p *haraka) clear() {
-	p.memory = newMemory[harakaTransaction](p.memory.max, nil)
+	p.memory = newMemory(p.opts.maxRemembered(), nil, p.reset)
 	p.bytes, p.loose, p.split, p.detailed, p.window = 0, p.loose[:0], false, false, harakaWindow{}
 }

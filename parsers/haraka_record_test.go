@@ -53,7 +53,7 @@ func TestHarakaFormatsTellTheSame(t *testing.T) {
 						text = strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text)
 					}
 					var err error
-					if ds, err = p.Parse(ds, Line{Text: []byte(e.head + text + e.tail), Observed: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}); err != nil {
+					if ds, err = p.Parse(ds, Line{Text: []byte(e.head + text + e.tail), Reference: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -17,7 +17,7 @@ func harakaRun(t *testing.T, p *haraka, lines ...string) []string {
 	t.Helper()
 	var got []string
 	for i, l := range lines {
-		ds, err := p.Parse(nil, Line{Text: []byte(l), Offset: int64(i), Observed: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)})
+		ds, err := p.Parse(nil, Line{Text: []byte(l), Offset: int64(i), Reference: time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)})
 		if err != nil {
 			got = append(got, "error: "+err.Error())
 		}

@@ -1,17 +1,14 @@
 package parsers
 
-import (
-	"encoding/binary"
-	"errors"
-	"hash/maphash"
-)
+import "hash/maphash"
 
 // memory remembers a value for each message id in bounded space; the message
 // that was not touched for longest is forgotten first. Values are recycled with
 // their buffers, so that remembering costs no allocation in the long run.
 type memory[V any] struct {
 	max     int
-	evicted func() // may be nil
+	evicted func()   // may be nil
+	reset   func(*V) // empties the value of a forgotten message, keeping its buffers
 	seed    maphash.Seed
 	index   map[uint64]int32
 	slots   []slot[V]
@@ -29,8 +26,8 @@ type slot[V any] struct {
 
 const none = int32(-1)
 
-func newMemory[V any](max int, evicted func()) *memory[V] {
-	return &memory[V]{max: max, evicted: evicted, seed: maphash.MakeSeed(), index: map[uint64]int32{}, oldest: none, newest: none}
+func newMemory[V any](max int, evicted func(), reset func(*V)) *memory[V] {
+	return &memory[V]{max: max, evicted: evicted, reset: reset, seed: maphash.MakeSeed(), index: map[uint64]int32{}, oldest: none, newest: none}
 }
 
 // get returns the value of id, nil if it is not remembered. It is valid until
@@ -44,14 +41,14 @@ func (m *memory[V]) get(id string) *V {
 	return &m.slots[i].value
 }
 
-// put returns the value of id and whether it is new. The value of a new one is
-// what a forgotten message left: the caller must reset it, keeping its buffers.
-func (m *memory[V]) put(id string) (v *V, isNew bool) {
+// put returns the value of id, empty if it is new. It is valid until the next
+// put.
+func (m *memory[V]) put(id string) *V {
 	h := maphash.String(m.seed, id)
 	if i, ok := m.index[h]; ok {
 		if string(m.slots[i].id) == id {
 			m.touch(i)
-			return &m.slots[i].value, false
+			return &m.slots[i].value
 		}
 		m.forget(i) // another id of the same hash: practically never
 	}
@@ -69,28 +66,23 @@ func (m *memory[V]) put(id string) (v *V, isNew bool) {
 	s.hash, s.id = h, append(s.id[:0], id...)
 	m.index[h] = i
 	m.link(i)
-	return &s.value, true
+	return &s.value
 }
 
-// drop forgets id and returns the value it leaves, nil if there was none.
-func (m *memory[V]) drop(id string) *V {
-	i, ok := m.find(id)
-	if !ok {
-		return nil
+// drop forgets id.
+func (m *memory[V]) drop(id string) {
+	if i, ok := m.find(id); ok {
+		m.forget(i)
 	}
-	m.forget(i)
-	return &m.slots[i].value
 }
 
 // evict forgets the message that was not touched for longest, of which there
-// must be one, and returns the value it leaves.
-func (m *memory[V]) evict() *V {
-	i := m.oldest
-	m.forget(i)
+// must be one.
+func (m *memory[V]) evict() {
+	m.forget(m.oldest)
 	if m.evicted != nil {
 		m.evicted()
 	}
-	return &m.slots[i].value
 }
 
 // each calls f for each message, the longest untouched first. f must not call
@@ -115,6 +107,7 @@ func (m *memory[V]) forget(i int32) {
 	delete(m.index, m.slots[i].hash)
 	m.unlink(i)
 	m.free = append(m.free, i)
+	m.reset(&m.slots[i].value)
 }
 
 func (m *memory[V]) touch(i int32) {
@@ -148,54 +141,3 @@ func (m *memory[V]) unlink(i int32) {
 		m.newest = s.older
 	}
 }
-
-// maxRememberedField bounds what is kept of one field that a stranger chose.
-const maxRememberedField = 1024
-
-func clip[T ~string | ~[]byte](s T) T {
-	if len(s) > maxRememberedField {
-		return s[:maxRememberedField]
-	}
-	return s
-}
-
-// Snapshots are sequences of uvarints and of byte strings, each with its length
-// in front.
-
-func appendBytes[T ~string | ~[]byte](dst []byte, s T) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
-	return append(dst, s...)
-}
-
-var errSnapshot = errors.New("read parser snapshot: cut or damaged")
-
-// snapshotReader reads what appendBytes and AppendUvarint wrote. After the first
-// failure err is set and everything reads as zero.
-type snapshotReader struct {
-	rest []byte
-	err  error
-}
-
-func (r *snapshotReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.rest = r.rest[n:]
-	return v
-}
-
-// bytes returns a part of the snapshot itself.
-func (r *snapshotReader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.fail()
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *snapshotReader) fail() { r.err, r.rest = errSnapshot, nil }

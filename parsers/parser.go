@@ -9,10 +9,13 @@ import (
 
 // Line is one line of a log.
 type Line struct {
-	Text     []byte // without its newline; valid during the call only
-	Offset   int64  // of its first byte in the decompressed file
-	Origin   *event.Origin
-	Observed time.Time // when it was read; the reference for stamps without a year
+	Text   []byte // without its newline; valid during the call only
+	Offset int64  // of its first byte in the decompressed file
+	Origin *event.Origin
+	// Reference gives stamps without a year theirs: the latest that does not put
+	// them after it, but for 36 hours that clocks and zones may differ. The time
+	// when the line is read will do, unless the log is older than a year.
+	Reference time.Time
 }
 
 // Parser reads the log of one mail server, line by line and in order.

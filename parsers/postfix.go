@@ -23,15 +23,12 @@ type postfix struct {
 	hops     []event.Relay
 	verp     []postfixVERP
 	messages *memory[postfixMessage]
-	deferred int // bytes held for deferred recipients, of all messages
+	deferred deferralPool
 }
 
 func newPostfix(opts Options) *postfix {
-	p := &postfix{
-		opts:     opts,
-		stamps:   stamps{zone: opts.zone()},
-		messages: newMemory[postfixMessage](opts.maxRemembered(), opts.Evicted),
-	}
+	p := &postfix{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p.clear()
 	for _, hop := range opts.FilterHops {
 		if host, port, err := net.SplitHostPort(hop); err == nil {
 			n, _ := strconv.Atoi(port)
@@ -84,7 +81,7 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 		}
 	case 'r':
 		if rest == "removed" {
-			p.forget(id)
+			p.messages.drop(id)
 		} else if p.opts.Rejects && isPostfixReject(rest) {
 			return p.reject(dst, line)
 		}
@@ -104,13 +101,13 @@ func (p *postfix) from(dst []event.Delivery, line Line, id, s string) ([]event.D
 	s = strings.TrimSuffix(s, "\r")
 	if strings.HasSuffix(s, ")") {
 		if end := strings.LastIndexByte(s, '>'); end >= 0 && strings.HasPrefix(s[end:], ">, size=") {
-			p.remember(id).setSender(s[:end])
+			p.messages.put(id).setSender(s[:end])
 		}
 		return dst, nil
 	}
 	for _, tail := range [...]string{">, status=expired, returned to sender", ">, status=force-expired, returned to sender"} {
 		if sender, ok := strings.CutSuffix(s, tail); ok {
-			m := p.remember(id)
+			m := p.messages.put(id)
 			m.setSender(sender)
 			return p.expire(dst, line, m), nil
 		}
@@ -121,7 +118,7 @@ func (p *postfix) from(dst []event.Delivery, line Line, id, s string) ([]event.D
 // messageID reads cleanup's "message-id=" line, the first that every message
 // has. The value is any text, up to the end of the line.
 func (p *postfix) messageID(id, value string) {
-	m := p.remember(id)
+	m := p.messages.put(id)
 	if m.fromStart {
 		p.reset(m) // the queue id is used anew
 	}
@@ -141,7 +138,7 @@ func (p *postfix) pickup(id, s string) {
 		return
 	}
 	if end := strings.LastIndexByte(s, '>'); end >= 0 {
-		m := p.remember(id)
+		m := p.messages.put(id)
 		p.reset(m)
 		m.setSender(s[:end])
 	}

@@ -1,11 +1,6 @@
 package parsers
 
-import (
-	"encoding/binary"
-	"slices"
-
-	"mtatap/event"
-)
+import "mtatap/event"
 
 // postfixMessage is what is remembered of a message in the queue.
 type postfixMessage struct {
@@ -15,49 +10,17 @@ type postfixMessage struct {
 	fromStart   bool // the log was read from the message's first line on
 	ownNotice   bool // a bounce or delay notice made by this host
 	overflow    bool // not all recipients still deferred are in deferred
-	deferred    []postfixDeferral
+	deferred    deferrals
 }
 
-// postfixDeferral is a recipient still to be delivered to and its last outcome.
-type postfixDeferral struct {
-	text     []byte    // the strings below, one after the other
-	ends     [7]uint16 // of recipient, original recipient, DSN, enhanced code, relay host, relay address, diagnostic
-	port     uint16
-	code     uint16
-	phase    event.Phase
-	source   event.RecipientSource
-	attempts uint32
-}
-
-const (
-	maxPostfixDeferred      = 1000     // recipients of one message
-	maxPostfixDeferredBytes = 32 << 20 // of all messages
-	maxPostfixBuffer        = 256      // that a forgotten message leaves to the next
-)
-
-// remember returns what is remembered of message id, which may be new. It is
-// valid until the next call.
-func (p *postfix) remember(id string) *postfixMessage {
-	m, isNew := p.messages.put(id)
-	if isNew {
-		p.reset(m)
-	}
-	return m
-}
-
-func (p *postfix) forget(id string) {
-	if m := p.messages.drop(id); m != nil {
-		p.reset(m)
-	}
-}
+// maxPostfixBuffer is what a forgotten message leaves to the next.
+const maxPostfixBuffer = 256
 
 // reset empties m and keeps its smaller buffers.
 func (p *postfix) reset(m *postfixMessage) {
-	for i := range m.deferred {
-		p.deferred -= m.deferred[i].size()
-	}
+	m.deferred.clear(&p.deferred)
 	sender, messageID := m.sender, m.messageID
-	*m = postfixMessage{}
+	*m = postfixMessage{deferred: m.deferred}
 	if cap(sender) <= maxPostfixBuffer {
 		m.sender = sender[:0]
 	}
@@ -81,26 +44,11 @@ func (m *postfixMessage) join(d *event.Delivery, joined string) {
 }
 
 // defers notes that d's recipient was deferred.
-func (m *postfixMessage) defers(p *postfix, d *event.Delivery) {
-	if len(d.Recipient) > maxRememberedField || d.Recipient == "" {
+func (p *postfix) defers(m *postfixMessage, d *event.Delivery) {
+	r := m.deferred.note(&p.deferred, d)
+	if r == nil {
 		m.overflow = true
 		return
-	}
-	i := m.find(d.Recipient)
-	if i < 0 {
-		if len(m.deferred) == maxPostfixDeferred {
-			m.overflow = true
-			return
-		}
-		i = len(m.deferred)
-		m.deferred = append(m.deferred, postfixDeferral{})
-	} else {
-		p.deferred -= m.deferred[i].size()
-	}
-	r := &m.deferred[i]
-	r.set(d)
-	if p.deferred += r.size(); p.deferred > maxPostfixDeferredBytes {
-		defer p.shrink()
 	}
 	if !d.NotAttempted {
 		r.attempts++
@@ -108,38 +56,17 @@ func (m *postfixMessage) defers(p *postfix, d *event.Delivery) {
 			d.Attempt = int(r.attempts)
 		}
 	}
+	shrink(p.messages, &p.deferred)
 }
 
-// settles notes that d's recipient is done with.
-func (m *postfixMessage) settles(p *postfix, d *event.Delivery) {
+// settles notes that d's recipient is done with. m may be nil.
+func (p *postfix) settles(m *postfixMessage, d *event.Delivery) {
 	if m == nil {
 		return
 	}
-	attempts := 0
-	if i := m.find(d.Recipient); i >= 0 {
-		attempts = int(m.deferred[i].attempts)
-		p.deferred -= m.deferred[i].size()
-		m.deferred = slices.Delete(m.deferred, i, i+1)
-	}
+	attempts := m.deferred.drop(&p.deferred, d.Recipient)
 	if m.fromStart && !m.overflow && !d.NotAttempted {
 		d.Attempt = attempts + 1
-	}
-}
-
-func (m *postfixMessage) find(recipient string) int {
-	for i := range m.deferred {
-		r := &m.deferred[i]
-		if int(r.ends[0]) == len(recipient) && string(r.text[:r.ends[0]]) == recipient {
-			return i
-		}
-	}
-	return -1
-}
-
-// shrink forgets messages until deferred recipients are within their bound.
-func (p *postfix) shrink() {
-	for p.deferred > maxPostfixDeferredBytes && p.messages.len() > 1 {
-		p.reset(p.messages.evict())
 	}
 }
 
@@ -161,134 +88,46 @@ func (p *postfix) expire(dst []event.Delivery, line Line, m *postfixMessage) []e
 		if m.fromStart && !m.overflow {
 			dst[len(dst)-1].Attempt = int(r.attempts)
 		}
-		p.deferred -= r.size()
 	}
 	if len(m.deferred) == 0 || m.overflow {
 		dst = append(dst, base)
 	}
-	m.deferred, m.overflow = nil, false
+	m.deferred.clear(&p.deferred)
+	m.overflow = false
 	return dst
-}
-
-func (r *postfixDeferral) size() int { return cap(r.text) + 64 }
-
-func (r *postfixDeferral) set(d *event.Delivery) {
-	r.text = r.text[:0]
-	for i, s := range [...]string{d.Recipient, d.OriginalRecipient, d.DSN, d.EnhancedCode, d.Relay.Host, d.Relay.IP, d.Diagnostic} {
-		if len(s) > maxRememberedField {
-			s = trimCutRune(clip(s))
-		}
-		r.text = append(r.text, s...)
-		r.ends[i] = uint16(len(r.text))
-	}
-	r.port, r.code = uint16(d.Relay.Port), uint16(d.SMTPCode)
-	r.phase, r.source = d.Phase, d.RecipientSource
-}
-
-func (r *postfixDeferral) fill(d *event.Delivery) {
-	text, from := string(r.text), 0
-	for i, s := range [...]*string{&d.Recipient, &d.OriginalRecipient, &d.DSN, &d.EnhancedCode, &d.Relay.Host, &d.Relay.IP, &d.Diagnostic} {
-		*s = text[from:r.ends[i]]
-		from = int(r.ends[i])
-	}
-	d.Relay.Port, d.SMTPCode = int(r.port), int(r.code)
-	d.Phase, d.RecipientSource = r.phase, r.source
 }
 
 const postfixSnapshotVersion = 1
 
 // Snapshot implements Parser.
 func (p *postfix) Snapshot(dst []byte) []byte {
-	dst = append(dst, postfixSnapshotVersion)
-	dst = binary.AppendUvarint(dst, uint64(p.messages.len()))
-	p.messages.each(func(id []byte, m *postfixMessage) {
-		dst = appendBytes(dst, id)
-		flags := byte(0)
-		for i, set := range [...]bool{m.senderKnown, m.fromStart, m.ownNotice, m.overflow} {
-			if set {
-				flags |= 1 << i
-			}
-		}
-		dst = append(dst, flags)
-		dst = appendBytes(dst, m.sender)
-		dst = appendBytes(dst, m.messageID)
-		dst = binary.AppendUvarint(dst, uint64(len(m.deferred)))
-		for i := range m.deferred {
-			dst = m.deferred[i].appendSnapshot(dst)
-		}
+	return p.messages.appendSnapshot(append(dst, postfixSnapshotVersion), func(dst []byte, m *postfixMessage) []byte {
+		dst = appendFlags(dst, m.senderKnown, m.fromStart, m.ownNotice, m.overflow)
+		dst = appendBytes(appendBytes(dst, m.sender), m.messageID)
+		return m.deferred.appendSnapshot(dst)
 	})
-	return dst
 }
 
 // Restore implements Parser.
 func (p *postfix) Restore(snapshot []byte) error {
-	p.messages, p.deferred = newMemory[postfixMessage](p.opts.maxRemembered(), p.opts.Evicted), 0
-	r := snapshotReader{rest: snapshot}
-	if r.uvarint() != postfixSnapshotVersion {
-		r.fail()
-	}
-	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
-		p.restoreMessage(&r)
-	}
-	if r.err != nil || len(r.rest) > 0 {
-		p.messages, p.deferred = newMemory[postfixMessage](p.opts.maxRemembered(), p.opts.Evicted), 0
-		return errSnapshot
+	p.clear()
+	r := readSnapshot(snapshot, postfixSnapshotVersion)
+	r.messages(func(id string) {
+		m := p.messages.put(id)
+		p.reset(m)
+		r.flags(&m.senderKnown, &m.fromStart, &m.ownNotice, &m.overflow)
+		m.sender, m.messageID = append(m.sender, clip(r.bytes())...), append(m.messageID, clip(r.bytes())...)
+		m.deferred.restore(&p.deferred, r)
+		shrink(p.messages, &p.deferred)
+	})
+	if err := r.finish(); err != nil {
+		p.clear()
+		return err
 	}
 	return nil
 }
 
-func (p *postfix) restoreMessage(r *snapshotReader) {
-	id, flags := r.bytes(), r.uvarint()
-	sender, messageID := r.bytes(), r.bytes()
-	n := r.uvarint()
-	if r.err != nil || len(id) == 0 || n > maxPostfixDeferred {
-		r.fail()
-		return
-	}
-	m := p.remember(string(id))
-	p.reset(m)
-	for i, flag := range [...]*bool{&m.senderKnown, &m.fromStart, &m.ownNotice, &m.overflow} {
-		*flag = flags&(1<<i) != 0
-	}
-	m.sender, m.messageID = append(m.sender, clip(sender)...), append(m.messageID, clip(messageID)...)
-	for ; n > 0 && r.err == nil; n-- {
-		var d postfixDeferral
-		d.restore(r)
-		if r.err == nil {
-			m.deferred = append(m.deferred, d)
-			p.deferred += d.size()
-		}
-	}
-	p.shrink()
-}
-
-func (r *postfixDeferral) appendSnapshot(dst []byte) []byte {
-	dst = appendBytes(dst, r.text)
-	for _, end := range r.ends {
-		dst = binary.AppendUvarint(dst, uint64(end))
-	}
-	for _, v := range [...]uint64{uint64(r.port), uint64(r.code), uint64(r.phase), uint64(r.source), uint64(r.attempts)} {
-		dst = binary.AppendUvarint(dst, v)
-	}
-	return dst
-}
-
-func (r *postfixDeferral) restore(s *snapshotReader) {
-	r.text = slices.Clone(s.bytes())
-	last := uint64(0)
-	for i := range r.ends {
-		end := s.uvarint()
-		if end < last || end > uint64(len(r.text)) || end > 1<<16-1 {
-			s.fail()
-			return
-		}
-		r.ends[i], last = uint16(end), end
-	}
-	port, code, phase, source, attempts := s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint(), s.uvarint()
-	if port > 1<<16-1 || code > 599 || code > 0 && code < 200 || phase > uint64(event.PhaseQueue) || source > uint64(event.RecipientFromDiagnostic) || attempts > 1<<31 {
-		s.fail()
-		return
-	}
-	r.port, r.code, r.phase, r.source = uint16(port), uint16(code), event.Phase(phase), event.RecipientSource(source)
-	r.attempts = uint32(attempts)
+// clear forgets everything.
+func (p *postfix) clear() {
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
 }

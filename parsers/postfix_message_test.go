@@ -24,7 +24,7 @@ func deliveriesOf(t *testing.T, p *postfix, messages ...string) []event.Delivery
 	var dst []event.Delivery
 	for _, m := range messages {
 		var err error
-		if dst, err = p.Parse(dst[:0], Line{Text: []byte(postfixHead + m), Observed: postfixObserved}); err != nil {
+		if dst, err = p.Parse(dst[:0], Line{Text: []byte(postfixHead + m), Reference: postfixReference}); err != nil {
 			t.Fatalf("%v: %s", err, m)
 		}
 	}
@@ -67,15 +67,15 @@ func TestPostfixExpiryOfAnUnknownMessageIsAnEventWithoutRecipient(t *testing.T) 
 
 func TestPostfixExpiryOfMoreRecipientsThanRemembered(t *testing.T) {
 	p := newPostfix(Options{})
-	for i := range maxPostfixDeferred + 1 {
+	for i := range maxDeferrals + 1 {
 		deliveriesOf(t, p, to(postfixDelayed, fmt.Sprintf("r%d@b.example", i)))
 	}
 	got := deliveriesOf(t, p, postfixExpired)
-	if len(got) != maxPostfixDeferred+1 || got[maxPostfixDeferred].Recipient != "" || got[0].Recipient != "r0@b.example" {
+	if len(got) != maxDeferrals+1 || got[maxDeferrals].Recipient != "" || got[0].Recipient != "r0@b.example" {
 		t.Errorf("%d events", len(got))
 	}
-	if p.deferred != 0 {
-		t.Errorf("%d bytes are still accounted for", p.deferred)
+	if p.deferred.bytes != 0 {
+		t.Errorf("%d bytes are still accounted for", p.deferred.bytes)
 	}
 }
 
@@ -200,8 +200,8 @@ func TestPostfixSnapshotKeepsWhatIsRemembered(t *testing.T) {
 	if len(got) != 2 || !slices.Equal(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
-	if q.deferred != 0 {
-		t.Errorf("%d bytes are still accounted for", q.deferred)
+	if q.deferred.bytes != 0 {
+		t.Errorf("%d bytes are still accounted for", q.deferred.bytes)
 	}
 	for n := range snapshot {
 		if err := q.Restore(snapshot[:n]); err == nil || q.messages.len() > 0 {
@@ -218,15 +218,15 @@ func TestPostfixMemoryIsBounded(t *testing.T) {
 		line := fmt.Sprintf(`smtp[1]: 40C2%07X: to=<%s@b.example>, relay=none, delay=1, delays=0/0/0/0, dsn=4.3.0, status=deferred (%s)`, i, long, long)
 		deliveriesOf(t, p, line)
 	}
-	if p.deferred > maxPostfixDeferredBytes || evicted == 0 || p.messages.len()+evicted != 40_000 {
-		t.Errorf("%d bytes in %d messages, %d evicted", p.deferred, p.messages.len(), evicted)
+	if p.deferred.bytes > maxDeferralBytes || evicted == 0 || p.messages.len()+evicted != 40_000 {
+		t.Errorf("%d bytes in %d messages, %d evicted", p.deferred.bytes, p.messages.len(), evicted)
 	}
 }
 
 func FuzzPostfixRestore(f *testing.F) {
 	p := newPostfix(Options{})
 	for _, m := range []string{postfixStart, postfixActive, to(postfixDelayed, "a@b.example"), to(postfixSuspend, "c@b.example")} {
-		if _, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Observed: postfixObserved}); err != nil {
+		if _, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Reference: postfixReference}); err != nil {
 			f.Fatal(err)
 		}
 	}

@@ -3,7 +3,6 @@ package parsers
 import (
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"mtatap/event"
 )
@@ -279,18 +278,4 @@ func onePostfixLine(s string) string {
 		return strings.Join(strings.Fields(s), " ")
 	}
 	return strings.TrimSpace(s)
-}
-
-// trimCutRune removes the beginning of a UTF-8 character that a cut left at the
-// end of s.
-func trimCutRune(s string) string {
-	for n := 1; n < utf8.UTFMax && n <= len(s); n++ {
-		if c := s[len(s)-n]; utf8.RuneStart(c) {
-			if c >= utf8.RuneSelf && !utf8.FullRuneInString(s[len(s)-n:]) {
-				return s[:len(s)-n]
-			}
-			break
-		}
-	}
-	return s
 }

@@ -42,10 +42,10 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 	}
 	readPostfixReason(d, &s)
 	if status == event.Deferred {
-		p.remember(id).defers(p, d)
+		p.defers(p.messages.put(id), d)
 		return dst, nil
 	}
-	m.settles(p, d)
+	p.settles(m, d)
 	if status == event.Delivered {
 		if p.isFilterHop(d.Relay) && strings.Contains(s.reason, "queued as") {
 			return dst[:len(dst)-1], nil
@@ -79,7 +79,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 func (p *postfix) fill(d *event.Delivery, line Line, raw string, e envelope) {
 	d.MTA, d.Host = event.Postfix, e.host
 	d.Instance, d.Program = splitPostfixTag(e.tag)
-	d.Time, _ = p.stamps.time(e.stamp, line.Observed)
+	d.Time, _ = p.stamps.time(e.stamp, line.Reference)
 	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw
 }
 

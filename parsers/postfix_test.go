@@ -52,7 +52,7 @@ func parsePostfix(t *testing.T, p *postfix, messages ...string) []string {
 	t.Helper()
 	var got []string
 	for i, m := range messages {
-		dst, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Offset: int64(i), Observed: postfixObserved})
+		dst, err := p.Parse(nil, Line{Text: []byte(postfixHead + m), Offset: int64(i), Reference: postfixReference})
 		if err != nil {
 			got = append(got, "unparsed: "+err.Error())
 		}
@@ -260,7 +260,7 @@ func TestPostfixUnparsedLines(t *testing.T) {
 		"a daemon made up":       {`victim[1]: 40C20532618: to=<a@b.example`, "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dst, err := newPostfix(Options{}).Parse(nil, Line{Text: []byte(postfixHead + c.line), Observed: postfixObserved})
+			dst, err := newPostfix(Options{}).Parse(nil, Line{Text: []byte(postfixHead + c.line), Reference: postfixReference})
 			var unparsed *UnparsedError
 			if !errors.As(err, &unparsed) || unparsed.Program != c.program || unparsed.MTA != event.Postfix || len(dst) > 0 {
 				t.Errorf("got %v and %d deliveries, want an UnparsedError of %s", err, len(dst), c.program)
@@ -280,7 +280,7 @@ func TestPostfixFillsWhatTheEnvelopeAndEarlierLinesSay(t *testing.T) {
 		raw,
 	} {
 		var err error
-		if got, err = p.Parse(got, Line{Text: []byte(l), Offset: 4711, Origin: origin, Observed: postfixObserved}); err != nil {
+		if got, err = p.Parse(got, Line{Text: []byte(l), Offset: 4711, Origin: origin, Reference: postfixReference}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -306,7 +306,7 @@ func TestPostfixReadsEveryEnvelope(t *testing.T) {
 		"a tag without a pid": `Nov 23 18:43:06 mta-out postfix/local: ` + message,
 	} {
 		t.Run(name, func(t *testing.T) {
-			dst, err := newPostfix(Options{}).Parse(nil, Line{Text: []byte(line), Observed: postfixObserved})
+			dst, err := newPostfix(Options{}).Parse(nil, Line{Text: []byte(line), Reference: postfixReference})
 			if err != nil || len(dst) != 1 {
 				t.Fatalf("%d deliveries, %v", len(dst), err)
 			}
@@ -390,7 +390,7 @@ func FuzzPostfix(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		p := newPostfix(Options{Rejects: true, FilterHops: []string{"127.0.0.1:10025"}, VERP: []string{"+{local}={domain}@"}})
 		for _, l := range []string{line, postfixHead + "qmgr[1]: 40C20532618: from=<>, status=expired, returned to sender"} {
-			dst, _ := p.Parse(nil, Line{Text: []byte(l), Observed: postfixObserved})
+			dst, _ := p.Parse(nil, Line{Text: []byte(l), Reference: postfixReference})
 			checkPostfixDeliveries(t, l, dst)
 		}
 		q := newPostfix(Options{})

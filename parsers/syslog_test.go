@@ -189,16 +189,14 @@ func TestStampsTimeDoesNotAllocate(t *testing.T) {
 
 func TestMemoryForgetsTheLongestUntouched(t *testing.T) {
 	evicted := 0
-	m := newMemory[int](2, func() { evicted++ })
+	m := newMemory(2, func() { evicted++ }, func(v *int) { *v = 0 })
 	for i, id := range []string{"a", "b"} {
-		v, isNew := m.put(id)
-		if !isNew {
-			t.Errorf("%s is not new", id)
-		}
-		*v = i
+		*m.put(id) = i + 1
 	}
 	m.get("a")
-	m.put("c")
+	if c := m.put("c"); *c != 0 {
+		t.Errorf("a new value is %d, want the reset one", *c)
+	}
 	if m.get("b") != nil || m.get("a") == nil || evicted != 1 || m.len() != 2 {
 		t.Errorf("after eviction: a %v, b %v, evicted %d", m.get("a"), m.get("b"), evicted)
 	}
@@ -216,15 +214,15 @@ func TestMemoryForgetsTheLongestUntouched(t *testing.T) {
 }
 
 func TestMemoryDoesNotAllocateInTheLongRun(t *testing.T) {
-	m := newMemory[[]byte](64, nil)
+	m := newMemory(64, nil, func(v *[]byte) { *v = (*v)[:0] })
 	ids := make([]string, 256)
 	for i := range ids {
 		ids[i] = string(rune('a'+i%26)) + string(rune('a'+i/26)) + "0123456789"
 	}
 	remember := func() {
 		for i, id := range ids {
-			v, _ := m.put(id)
-			*v = append((*v)[:0], "sender@example.com"...)
+			v := m.put(id)
+			*v = append(*v, "sender@example.com"...)
 			if i%3 == 0 {
 				m.drop(id)
 			}

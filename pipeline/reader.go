@@ -101,9 +101,9 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) readLines(chunk tailers.Chunk) {
 	r.begin(chunk.Observed)
 	set := r.Rules()
-	line := parsers.Line{Origin: chunk.Origin, Observed: chunk.Observed}
+	line := parsers.Line{Origin: chunk.Origin, Reference: chunk.Observed}
 	if !r.reference.IsZero() {
-		line.Observed = r.reference
+		line.Reference = r.reference
 	}
 	lines := 0
 	for it := chunk.Each(); ; lines++ {

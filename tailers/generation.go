@@ -100,6 +100,14 @@ func (g *generation) nextPlain(buf *buffer, limit int64, now time.Time, final bo
 		if m < n || !bytes.Equal(b[:n], g.marker) {
 			return Chunk{}, errTruncated
 		}
+		if limit >= 0 {
+			// Silent lines must not be those of another file.
+			if ok, err := g.has(g.want); err != nil {
+				return Chunk{}, err
+			} else if !ok {
+				return Chunk{}, errTruncated
+			}
+		}
 		data, filled := b[n:m], m == len(b)
 		if end := g.offset + int64(len(data)); end > g.reach {
 			g.reach, g.grown, final = end, now, false
@@ -264,14 +272,32 @@ func (g *generation) record() record {
 	return r
 }
 
-// truncated reports whether the file of g no longer has what was read of it.
+// truncated reports whether the file of g no longer has what was read of it,
+// now or before the checkpoint.
 func (g *generation) truncated() bool {
 	if g.file == nil || g.kind != plain {
 		return false
 	}
 	b := make([]byte, len(g.marker))
 	n, err := g.file.ReadAt(b, g.offset-int64(len(b)))
-	return (err == nil || errors.Is(err, io.EOF)) && !bytes.Equal(b[:n], g.marker)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	if !bytes.Equal(b[:n], g.marker) {
+		return true
+	}
+	ok, err := g.has(g.want)
+	return err == nil && g.offset < g.want.Offset && !ok
+}
+
+// has reports whether a plain file has, where r stands, what r remembers.
+func (g *generation) has(r record) (bool, error) {
+	b := make([]byte, r.Marker.Length)
+	n, err := g.file.ReadAt(b, r.Offset-int64(len(b)))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return n == len(b) && r.Marker.matches(b), nil
 }
 
 // beginning returns the first leadSize+1 bytes of what g has, or less.

@@ -12,7 +12,7 @@ import (
 // TestAnyOrderOfEventsLosesNoLine lets a server, logrotate and SIGKILL do what
 // they like, in an order that each seed gives.
 func TestAnyOrderOfEventsLosesNoLine(t *testing.T) {
-	seeds := 300
+	seeds := 3000
 	if testing.Short() {
 		seeds = 50
 	}

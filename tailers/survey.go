@@ -118,12 +118,12 @@ func (f *Follower) settle(s *sighting, g *generation) {
 }
 
 // compareContent finds, for what device and inode did not tell, the
-// generations that were copied or compressed. Those of which most is known
+// generations that were copied or compressed. Those of which most was read
 // choose first, for two generations may begin with the same line.
 func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	gens := slices.Clone(f.gens)
 	slices.SortStableFunc(gens, func(a, b *generation) int {
-		return cmp.Compare(b.record().Lead.Length, a.record().Lead.Length)
+		return cmp.Compare(min(b.record().Offset, leadSize), min(a.record().Offset, leadSize))
 	})
 	// A ghost is done, so it must choose before the done claim their copies.
 	if err := f.search(ctx, gens, seen, true); err != nil {

@@ -1,0 +1,157 @@
+package parsers
+
+import (
+	"encoding/binary"
+	"strings"
+
+	"mtatap/event"
+)
+
+// eximMessage is what is remembered of a message: its sender and its Message-ID,
+// one after the other, and the recipients that are still to be delivered to.
+type eximMessage struct {
+	text      []byte
+	senderLen int
+	arrived   bool // its arrival line was read
+	deferred  deferrals
+}
+
+// reset empties m and keeps its buffers.
+func (p *exim) reset(m *eximMessage) {
+	m.deferred.clear(&p.deferred)
+	*m = eximMessage{text: m.text[:0], deferred: m.deferred}
+}
+
+// note takes notice of a record that gives no delivery.
+func (p *exim) note(kind eximKind, r *eximRecord) {
+	switch kind {
+	case eximArrival:
+		p.arrive(r)
+	case eximCompleted:
+		p.messages.drop(r.id)
+	}
+}
+
+// arrive keeps sender and Message-ID of an arrival line:
+// "<= sender [fields] S=size [fields][id=message-id] ...".
+func (p *exim) arrive(r *eximRecord) {
+	s := r.rest[3:]
+	n := quotedTokenLen(s)
+	sender, fields := s[:n], s[n:]
+	m := p.messages.put(r.id)
+	p.reset(m)
+	if m.arrived = true; sender != "<>" {
+		m.text = append(m.text, clip(sender)...)
+	}
+	m.senderLen = len(m.text)
+	m.text = append(m.text, clip(eximMessageID(fields))...)
+}
+
+// eximMessageID returns the value of the first id= field behind the size in the
+// fields of an arrival line. What follows it, a subject, comes from strangers.
+func eximMessageID(fields string) string {
+	sized := false
+	for len(fields) > 1 {
+		s := fields[1:]
+		switch {
+		case strings.HasPrefix(s, "S=") && len(s) > 2 && isDigit(s[2]):
+			sized = true
+		case sized && (strings.HasPrefix(s, "id=") || strings.HasPrefix(s, "id*=")):
+			s = s[strings.IndexByte(s, '=')+1:]
+			return s[:quotedTokenLen(s)]
+		case strings.HasPrefix(s, `DN="`), strings.HasPrefix(s, `T="`):
+			_, rest := cutEximQuoted(s[strings.IndexByte(s, '"'):])
+			fields = rest
+			continue
+		}
+		n := strings.IndexByte(s, ' ')
+		if n < 0 {
+			return ""
+		}
+		fields = s[n:]
+	}
+	return ""
+}
+
+// join sets sender and Message-ID of d from what is remembered of its message,
+// which may be nil.
+func (m *eximMessage) join(d *event.Delivery) {
+	if m == nil || !m.arrived {
+		return
+	}
+	text := string(m.text)
+	d.MessageID = text[m.senderLen:]
+	d.Sender, d.SenderKnown = text[:m.senderLen], true
+}
+
+// lastOutcome returns how the last attempt for the recipient ended, nil if that
+// is not known. m may be nil.
+func (m *eximMessage) lastOutcome(recipient string) *deferral {
+	if m == nil {
+		return nil
+	}
+	return m.deferred.find(recipient)
+}
+
+// follow keeps track of the recipients that are still to be delivered to: of the
+// last attempt, because what comes between attempts gives no reason. m is what
+// is remembered of d's message; it may be nil.
+func (p *exim) follow(m *eximMessage, d *event.Delivery) {
+	switch {
+	case d.NotAttempted:
+	case d.Status == event.Deferred:
+		if m == nil {
+			m = p.messages.put(d.QueueID)
+		}
+		m.deferred.note(&p.deferred, d)
+		shrink(p.messages, &p.deferred)
+	case m != nil:
+		m.deferred.drop(&p.deferred, d.Recipient)
+	}
+}
+
+const eximSnapshotVersion = 2
+
+// Snapshot implements Parser.
+func (p *exim) Snapshot(dst []byte) []byte {
+	dst = p.messages.appendSnapshot(append(dst, eximSnapshotVersion), func(dst []byte, m *eximMessage) []byte {
+		dst = appendFlags(dst, m.arrived)
+		dst = appendBytes(appendBytes(dst, m.text[:m.senderLen]), m.text[m.senderLen:])
+		return m.deferred.appendSnapshot(dst)
+	})
+	for _, h := range p.refusals.hashes {
+		dst = binary.AppendUvarint(dst, h)
+	}
+	return p.splits.appendSnapshot(dst)
+}
+
+// Restore implements Parser.
+func (p *exim) Restore(snapshot []byte) error {
+	p.clear()
+	r := readSnapshot(snapshot, eximSnapshotVersion)
+	r.messages(func(id string) {
+		m := p.messages.put(id)
+		p.reset(m)
+		r.flags(&m.arrived)
+		m.text = append(m.text, clip(r.bytes())...)
+		m.senderLen = len(m.text)
+		m.text = append(m.text, clip(r.bytes())...)
+		m.deferred.restore(&p.deferred, r)
+		shrink(p.messages, &p.deferred)
+	})
+	for i := range p.refusals.hashes {
+		p.refusals.hashes[i] = r.uvarint()
+	}
+	p.splits.restore(r)
+	if err := r.finish(); err != nil {
+		p.clear()
+		return err
+	}
+	return nil
+}
+
+// clear forgets everything.
+func (p *exim) clear() {
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
+	p.refusals, p.splits = eximRefusals{}, eximSplits{}
+}
