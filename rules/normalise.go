@@ -11,7 +11,8 @@ import (
 const maxText = 16 << 10
 
 // asciiFold maps an ASCII byte to its lower case, white space and control
-// characters to a space, and everything else to 0.
+// characters to a space, and what needs a closer look to 0: "@" and all bytes
+// that are not ASCII.
 var asciiFold = func() (t [256]byte) {
 	for c := range 0x80 {
 		switch {
@@ -19,6 +20,7 @@ var asciiFold = func() (t [256]byte) {
 			t[c] = ' '
 		case c >= 'A' && c <= 'Z':
 			t[c] = byte(c) + 'a' - 'A'
+		case c == '@':
 		default:
 			t[c] = byte(c)
 		}
@@ -29,6 +31,8 @@ var asciiFold = func() (t [256]byte) {
 // normalise appends to dst the form of text that patterns are compared with:
 // case folded, each run of white space and control characters one space, none
 // at the ends, a typographic apostrophe plain, bytes that are not UTF-8 a "?".
+// The local parts of addresses are left out: whoever sends mail or takes it
+// chooses their words, and these must not decide anything.
 func normalise(dst []byte, text string) []byte {
 	if len(text) > maxText {
 		text = text[:maxText]
@@ -42,7 +46,9 @@ func normalise(dst []byte, text string) []byte {
 		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		i += n
-		if !unicode.IsSpace(r) && r != zeroWidthSpace {
+		if r == '@' {
+			dst, last = append(cutLocalPart(dst, start), '@'), '@'
+		} else if !unicode.IsSpace(r) && r != zeroWidthSpace {
 			dst, last = appendFolded(dst, r, n), 0
 		} else if last != ' ' {
 			dst, last = append(dst, ' '), ' '
@@ -76,6 +82,24 @@ func appendASCII(dst []byte, last byte, text string) ([]byte, byte, int) {
 	}
 	return dst[:n], last, i
 }
+
+// cutLocalPart removes what stands before an "@" in dst, back to a space or
+// another byte that delimits addresses.
+func cutLocalPart(dst []byte, start int) []byte {
+	n := len(dst)
+	for n > start && !delimiter[dst[n-1]] {
+		n--
+	}
+	return dst[:n]
+}
+
+// delimiter tells the bytes that stand around addresses.
+var delimiter = func() (t [256]bool) {
+	for _, c := range []byte(" <>()[]{},;:\"@|\\") {
+		t[c] = true
+	}
+	return t
+}()
 
 func appendFolded(dst []byte, r rune, size int) []byte {
 	switch {

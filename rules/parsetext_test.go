@@ -59,6 +59,7 @@ func TestNormalise(t *testing.T) {
 		"an apostrophe is plain":                {"doesn’t", "doesn't"},
 		"bytes that are not UTF-8 are replaced": {"bo\xeete", "bo?te"},
 		"control characters are spaces":         {"a\x00\x1b[31mb", "a [31mb"},
+		"local parts of addresses are left out": {"550 <Spam@Example.com> a+b@c, x: (mailto:d@e) @f g@", "550 <@example.com> @c, x: (mailto:@e) @f @"},
 		"only white space is nothing":           {" \n\t", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

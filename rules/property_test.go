@@ -28,6 +28,11 @@ func randomWords(r *rand.Rand, n int, separators ...string) string {
 	return b.String()
 }
 
+// randomLiteral has no address, whose local part would not count.
+func randomLiteral(r *rand.Rand) string {
+	return "u" + strings.ReplaceAll(randomWords(r, 1+r.IntN(2), " ", ""), "@", "") + "n"
+}
+
 func randomPhrase(r *rand.Rand) string {
 	part := func() string {
 		w := func() string {
@@ -74,7 +79,7 @@ func randomRules(r *rand.Rand, n int) string {
 				fmt.Fprintf(&b, format, args...)
 			}
 		}
-		add(30, "    match: [%s, %s]\n", quoteYAML("u"+randomWords(r, 1+r.IntN(2), " ", "")), quoteYAML(randomWords(r, 2, "", " ")+"n"))
+		add(30, "    match: [%s, %s]\n", quoteYAML(randomLiteral(r)), quoteYAML(randomLiteral(r)))
 		add(40, "    phrase: [%s, %s]\n", quoteYAML(randomPhrase(r)), quoteYAML(randomPhrase(r)))
 		add(25, "    regex: [%s, %s]\n", quoteYAML(randomRegexp(r)), quoteYAML(randomRegexp(r)))
 		add(15, "    code: [%s]\n", pick(r, []string{"550", "5xx", "45x", "none", "4xx, 550"}))

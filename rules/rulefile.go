@@ -105,7 +105,7 @@ func (r *reader) literals(n *yaml.Node, what string) (all []string) {
 		l := string(normalise(nil, item.Value))
 		switch {
 		case len(l) < 2:
-			r.fail(item.Line, "%s%q is too short: give at least 2 characters", what, item.Value)
+			r.fail(item.Line, "%s%q is too short: give at least 2 characters, local parts of addresses not counted", what, item.Value)
 		case len(item.Value) > maxLiteral:
 			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxLiteral)
 		default:
