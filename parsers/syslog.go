@@ -226,17 +226,3 @@ func structuredDataLen(s string) int {
 	}
 	return i
 }
-
-func allDigits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !isDigit(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// digits2 reports whether s, which is that long, starts with two digits.
-func digits2(s string) bool { return isDigit(s[0]) && isDigit(s[1]) }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
