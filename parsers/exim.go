@@ -54,6 +54,10 @@ type eximSource struct {
 	reference time.Time // as in Line
 }
 
+func newEximSource(line Line, raw string, e envelope) eximSource {
+	return eximSource{envelope: e, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
+}
+
 func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
 	text := view(line.Text)
 	e, ok := p.envelope.read(text)
@@ -75,7 +79,7 @@ func (p *exim) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) 
 	}
 	raw, kept := p.envelope.retain(line.Text)
 	rec = readEximRecord(kept.message)
-	src := eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
+	src := newEximSource(line, raw, kept)
 	dst, err := p.deliver(dst, kind, &rec, &src)
 	return dst, cmp.Or(err, cut)
 }
@@ -93,7 +97,7 @@ func (p *exim) parseFile(dst []event.Delivery, text string, line Line) ([]event.
 	}
 	raw := string(line.Text)
 	rec = readEximRecord(raw)
-	src := eximSource{raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
+	src := newEximSource(line, raw, envelope{})
 	return p.deliver(dst, kind, &rec, &src)
 }
 

@@ -111,48 +111,39 @@ func isEximAddress(s string) bool {
 // first space that is not in double quotes, or the first one at all if a quote
 // is not closed.
 func quotedTokenLen(s string) int {
-	quoted := false
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			if quoted {
-				i++
-			}
-		case '"':
-			quoted = !quoted
-		case ' ':
-			if !quoted {
-				return i
-			}
-		}
+	i, open := indexUnquoted(s, ' ', ' ')
+	if open {
+		i = strings.IndexByte(s, ' ')
 	}
-	if quoted {
-		if i := strings.IndexByte(s, ' '); i >= 0 {
-			return i
-		}
+	if i < 0 {
+		return len(s)
 	}
-	return len(s)
+	return i
 }
 
 // eximClosing returns where in s the first angle bracket stands that is not in
 // double quotes, -1 if there is none.
 func eximClosing(s string) int {
-	quoted := false
+	i, _ := indexUnquoted(s, '<', '>')
+	return i
+}
+
+// indexUnquoted returns where in s the first a or b stands that is not in double
+// quotes, -1 if there is none; open says that a quote is not closed then.
+func indexUnquoted(s string, a, b byte) (i int, open bool) {
 	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			if quoted {
+		switch c := s[i]; {
+		case c == '"':
+			open = !open
+		case open:
+			if c == '\\' {
 				i++
 			}
-		case '"':
-			quoted = !quoted
-		case '<', '>':
-			if !quoted {
-				return i
-			}
+		case c == a || c == b:
+			return i, false
 		}
 	}
-	return -1
+	return -1, open
 }
 
 // sameEximAddress reports whether printed is the dequoted form of the address

@@ -288,15 +288,7 @@ func cutEximHost(s string) (event.Relay, string) {
 	if relay.Host == "["+relay.IP+"]" {
 		relay.Host = relay.IP
 	}
-	if strings.HasPrefix(t, ":") {
-		i := 1
-		for i < len(t) && isDigit(t[i]) {
-			i++
-		}
-		if port, err := strconv.Atoi(t[1:i]); err == nil && port < 1<<16 {
-			relay.Port, t = port, t[i:]
-		}
-	}
+	relay.Port, t = cutPort(t)
 	return relay, strings.TrimPrefix(t, "*")
 }
 

@@ -165,10 +165,7 @@ func (f *eximFields) cutHostOfReply(d *event.Delivery, s string) string {
 }
 
 // eximStages are the heads of stages: commands as sent, and Exim's own words.
-var eximStages = [...]struct {
-	head  string
-	phase event.Phase
-}{
+var eximStages = []phaseHead{
 	{"MAIL FROM:", event.PhaseMail},
 	{"RCPT TO:", event.PhaseRcpt},
 	{"initial connection", event.PhaseBanner},
@@ -189,24 +186,15 @@ var eximStages = [...]struct {
 // cutEximStage cuts "[pipelined ]STAGE: " off the head of s. Addresses in a
 // stage may hold anything in quotes.
 func cutEximStage(s string) (phase event.Phase, rest string) {
-	s = strings.TrimPrefix(s, "pipelined ")
-	for _, stage := range &eximStages {
-		tail, ok := strings.CutPrefix(s, stage.head)
-		if !ok {
-			continue
+	phase, s, ok := cutPhaseHead(strings.TrimPrefix(s, "pipelined "), eximStages)
+	if ok && strings.HasPrefix(s, "<") {
+		end := eximClosing(s[1:])
+		if end < 0 || s[1+end] != '>' {
+			end = strings.Index(s, ">: ") - 1
 		}
-		phase = stage.phase
-		if strings.HasPrefix(tail, "<") {
-			end := eximClosing(tail[1:])
-			if end < 0 || tail[1+end] != '>' {
-				end = strings.Index(tail, ">: ") - 1
-			}
-			if end >= 0 {
-				tail = tail[end+2:]
-			}
+		if end >= 0 {
+			s = s[end+2:]
 		}
-		s = tail
-		break
 	}
 	if _, reply, ok := strings.Cut(s, ": "); ok {
 		return phase, reply
@@ -218,10 +206,7 @@ func cutEximStage(s string) (phase event.Phase, rest string) {
 }
 
 // eximReasons are the heads of reasons of Exim's own that tell a phase.
-var eximReasons = [...]struct {
-	head  string
-	phase event.Phase
-}{
+var eximReasons = []phaseHead{
 	{"Unrouteable address", event.PhaseDNS},
 	{"host lookup did not complete", event.PhaseDNS},
 	{"an MX or SRV record indicated no SMTP service", event.PhaseDNS},
@@ -260,10 +245,8 @@ func (f *eximFields) ownPhase(s string) event.Phase {
 	if s == "" {
 		s = f.strerror
 	}
-	for _, r := range &eximReasons {
-		if strings.HasPrefix(s, r.head) {
-			return r.phase
-		}
+	if phase, _, ok := cutPhaseHead(s, eximReasons); ok {
+		return phase
 	}
 	switch f.errno {
 	case -32, -36: // host unknown, DNS lookup deferred

@@ -84,10 +84,7 @@ func readEximRefusal(s string) (r eximRefused, ok bool) {
 }
 
 // eximRefusedCommands are what can be refused. ETRN, VRFY and EXPN are no mail.
-var eximRefusedCommands = [...]struct {
-	head  string
-	phase event.Phase
-}{
+var eximRefusedCommands = []phaseHead{
 	{"RCPT ", event.PhaseRcpt},
 	{"MAIL FROM:", event.PhaseMail},
 	{"MAIL ", event.PhaseMail},
@@ -104,34 +101,31 @@ var eximRefusedCommands = [...]struct {
 }
 
 func (r *eximRefused) readCommand(s string) bool {
-	for _, c := range &eximRefusedCommands {
-		rest, ok := strings.CutPrefix(s, c.head)
-		if !ok {
-			continue
+	var ok bool
+	if r.phase, s, ok = cutPhaseHead(s, eximRefusedCommands); !ok {
+		return false
+	}
+	if strings.HasPrefix(s, "<") {
+		end := eximClosing(s[1:])
+		if end < 0 || s[1+end] != '>' {
+			return false
 		}
-		r.phase = c.phase
-		if strings.HasPrefix(rest, "<") {
-			end := eximClosing(rest[1:])
-			if end < 0 || rest[1+end] != '>' {
-				return false
-			}
-			if address := rest[1 : 1+end]; c.phase == event.PhaseRcpt {
-				r.recipient = address
-			} else if c.phase == event.PhaseMail {
-				r.sender, r.hasSender = address, true
-			}
-			rest = rest[end+2:]
+		switch address := s[1 : 1+end]; r.phase {
+		case event.PhaseRcpt:
+			r.recipient = address
+		case event.PhaseMail:
+			r.sender, r.hasSender = address, true
 		}
-		if strings.HasPrefix(rest, ": R=") || strings.HasPrefix(rest, ": T=") {
-			var f eximFields
-			f.read(rest[1:])
-			r.text = f.confirmation
-			return true
-		}
-		_, r.text, _ = strings.Cut(rest, ": ")
+		s = s[end+2:]
+	}
+	if strings.HasPrefix(s, ": R=") || strings.HasPrefix(s, ": T=") {
+		var f eximFields
+		f.read(s[1:])
+		r.text = f.confirmation
 		return true
 	}
-	return false
+	_, r.text, _ = strings.Cut(s, ": ")
+	return true
 }
 
 // eximRefusals remembers the last refusals through syslog: Exim writes each

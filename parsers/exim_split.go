@@ -47,13 +47,6 @@ func readEximPart(s string) (n, parts int, newline bool, text string, ok bool) {
 	return n, parts, newline, s[i+2:], true
 }
 
-func smallNumber(s string, i int) (n, end int) {
-	for ; i < len(s) && isDigit(s[i]) && n < 1<<16; i++ {
-		n = n*10 + int(s[i]-'0')
-	}
-	return n, i
-}
-
 // joinSplit takes a line through syslog that is part of a record, or that ends
 // one of the same process because it is none. done means that the line is dealt
 // with.
@@ -86,7 +79,7 @@ func (p *exim) joinSplit(dst []event.Delivery, e envelope, line Line) (_ []event
 	s := eximSplit{parts: parts}
 	s.add(text, newline)
 	raw, kept := p.envelope.retain(line.Text)
-	s.source = eximSource{envelope: kept, raw: raw, origin: line.Origin, offset: line.Offset, reference: line.Reference}
+	s.source = newEximSource(line, raw, kept)
 	p.splits.pending = append(p.splits.pending, s)
 	return dst, true, err
 }

@@ -290,23 +290,12 @@ func harakaCommand(m string) (event.Phase, bool) {
 	if !ok {
 		return 0, false
 	}
-	switch command, _, _ = strings.Cut(command, " "); command {
-	case "EHLO", "HELO", "LHLO":
-		return event.PhaseHelo, true
-	case "STARTTLS":
-		return event.PhaseStartTLS, true
-	case "AUTH":
-		return event.PhaseAuth, true
-	case "MAIL":
-		return event.PhaseMail, true
-	case "RCPT":
-		return event.PhaseRcpt, true
-	case "DATA":
-		return event.PhaseData, true
-	case ".":
+	if command == "." {
 		return event.PhaseDot, true
 	}
-	return 0, false
+	word, _, _ := strings.Cut(command, " ")
+	phase := commandPhase(word)
+	return phase, phase != event.PhaseUnknown
 }
 
 // cutHarakaPeer returns "host:port" of the line that starts an attempt: at INFO
@@ -388,22 +377,10 @@ func harakaWaiting(cause string) event.Phase {
 	switch command {
 	case "connect", "connect_lmtp":
 		return event.PhaseBanner
-	case "ehlo", "helo", "lhlo":
-		return event.PhaseHelo
-	case "starttls":
-		return event.PhaseStartTLS
-	case "auth":
-		return event.PhaseAuth
-	case "mail":
-		return event.PhaseMail
-	case "rcpt":
-		return event.PhaseRcpt
-	case "data":
-		return event.PhaseData
 	case "dot", "dot_lmtp":
 		return event.PhaseDot
 	}
-	return event.PhaseUnknown
+	return commandPhase(strings.ToUpper(command))
 }
 
 // harakaPeer reads "address:port"; what is no address is a host name or the path

@@ -32,9 +32,9 @@ func readHaraka(s string) (harakaRecord, bool) {
 	case strings.HasPrefix(s, "["):
 		r, ok = readHarakaDefault(s)
 	case strings.HasPrefix(s, "level="):
-		r, ok = readHarakaLogfmt(s)
+		r, ok = readHarakaFields(harakaLogfmt, harakaFields{rest: s})
 	case strings.HasPrefix(s, `{"level":"`):
-		r, ok = readHarakaJSON(s)
+		r, ok = readHarakaFields(harakaJSON, harakaFields{json: true, rest: s[1:]})
 	}
 	if !ok || !isHarakaLevel(r.level) {
 		return harakaRecord{}, false
@@ -64,26 +64,9 @@ func readHarakaDefault(s string) (harakaRecord, bool) {
 	return r, true
 }
 
-func readHarakaLogfmt(s string) (harakaRecord, bool) {
-	r := harakaRecord{format: harakaLogfmt}
-	f := harakaFields{rest: s}
-	for _, part := range [...]struct {
-		name string
-		to   *string
-	}{{"level", &r.level}, {"uuid", &r.uuid}, {"origin", &r.origin}, {"message", &r.message}} {
-		key, value, ok := f.next()
-		if !ok || key != part.name {
-			return r, false
-		}
-		*part.to = value
-	}
-	r.fields = f.rest
-	return r, true
-}
-
-func readHarakaJSON(s string) (harakaRecord, bool) {
-	r := harakaRecord{format: harakaJSON}
-	f := harakaFields{json: true, rest: s[1:]}
+// readHarakaFields reads the head of a record that is all fields.
+func readHarakaFields(format harakaFormat, f harakaFields) (harakaRecord, bool) {
+	r := harakaRecord{format: format}
 	for _, part := range [...]struct {
 		name string
 		to   *string

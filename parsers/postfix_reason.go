@@ -1,7 +1,6 @@
 package parsers
 
 import (
-	"strconv"
 	"strings"
 
 	"mtatap/event"
@@ -260,14 +259,7 @@ func cutPostfixPeer(s string) (r event.Relay, rest string, ok bool) {
 		return event.Relay{Host: inside}, rest, true
 	}
 	r.Host, r.IP = s[:i], strings.TrimPrefix(inside, "IPv6:")
-	if len(rest) > 1 && rest[0] == ':' && isDigit(rest[1]) {
-		n := 2
-		for n < len(rest) && n < 6 && isDigit(rest[n]) {
-			n++
-		}
-		r.Port, _ = strconv.Atoi(rest[1:n])
-		rest = rest[n:]
-	}
+	r.Port, rest = cutPort(rest)
 	return r, rest, true
 }
 

@@ -68,10 +68,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 		b.Write(text)
 	}
 	raw, joined = b.String()[:len(text)], b.String()[len(text):]
-	e, ok = p.envelope.read(raw)
-	if e.copied {
-		e.message, e.copied = strings.Clone(e.message), false
-	}
+	e, ok = p.envelope.readKept(raw)
 	return raw, joined, e, ok
 }
 

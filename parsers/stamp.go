@@ -98,6 +98,3 @@ func isStamp3164Exactly(s string) bool {
 	return len(s) == 15 && s[3] == ' ' && s[6] == ' ' && s[9] == ':' && s[12] == ':' &&
 		(s[4] == ' ' || isDigit(s[4])) && isDigit(s[5]) && digits2(s[7:]) && digits2(s[10:]) && digits2(s[13:])
 }
-
-// num2 reads the two digits that s starts with.
-func num2(s string) int { return int(s[0]-'0')*10 + int(s[1]-'0') }

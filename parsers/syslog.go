@@ -83,11 +83,17 @@ func (r *envelopeReader) message(line string) (string, bool) {
 // all strings of the result stay valid.
 func (r *envelopeReader) retain(line []byte) (raw string, e envelope) {
 	raw = string(line)
-	e, _ = r.read(raw)
+	e, _ = r.readKept(raw)
+	return raw, e
+}
+
+// readKept reads line so that all strings of the result stay valid with it.
+func (r *envelopeReader) readKept(line string) (e envelope, ok bool) {
+	e, ok = r.read(line)
 	if e.copied {
 		e.message, e.copied = strings.Clone(e.message), false
 	}
-	return raw, e
+	return e, ok
 }
 
 // isStamp3164 reports whether s starts with "Mmm dd hh:mm:ss ".
@@ -226,17 +232,3 @@ func structuredDataLen(s string) int {
 	}
 	return i
 }
-
-func allDigits(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if !isDigit(s[i]) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// digits2 reports whether s, which is that long, starts with two digits.
-func digits2(s string) bool { return isDigit(s[0]) && isDigit(s[1]) }
-
-func isDigit(c byte) bool { return c >= '0' && c <= '9' }
