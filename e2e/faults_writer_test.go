@@ -102,13 +102,6 @@ func (l *mailLog) end() []outcome {
 	return l.traffic.outcomes
 }
 
-// logged returns how many outcomes have been logged.
-func (l *mailLog) logged() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.traffic.outcomes)
-}
-
 // reopen lets the writer go on in a new file, unless there is one.
 func (l *mailLog) reopen() {
 	l.t.Helper()
