@@ -84,3 +84,22 @@ func compress(t testing.TB, path, ext string) {
 		t.Fatal(err)
 	}
 }
+
+// copyFile copies as logrotate's copytruncate does, to a new inode.
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	b, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func truncate(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+}

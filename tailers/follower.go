@@ -39,12 +39,17 @@ type Follower struct {
 	current *generation   // what is at the path; nil if that is none of gens
 	done    []record      // never changed, only replaced
 	horizon time.Time     // see Position
-	next    uint64        // number of the next generation
+	// accounted is when the current generation was last modified while all
+	// files there were belonged to known generations.
+	accounted time.Time
+	next      uint64 // number of the next generation
 
 	buf       buffer
 	promised  bool // the last chunk said More
 	idle      int
 	looked    time.Time // when the path was looked at last
+	surveyed  time.Time // when the folder was
+	stamp     stamp     // of the folder as it was surveyed
 	left      time.Time // when a file last went away from the path
 	complaint string    // what was logged last and still holds
 }
@@ -79,7 +84,7 @@ func (f *Follower) Begin(ctx context.Context) (Position, error) {
 		return f.Position(), nil
 	}
 	if f.checkpoint.Next == 0 {
-		f.first, f.next = true, 1
+		f.first, f.next, f.done = true, 1, nil
 	} else {
 		f.restore()
 	}
@@ -187,6 +192,10 @@ func (f *Follower) read(ctx context.Context) (Chunk, error) {
 			return Chunk{}, err
 		}
 		g, now := f.gens[i], f.opts.Now()
+		if g.file == nil {
+			i++ // the survey that would have found it was cancelled
+			continue
+		}
 		c, err := g.next(ctx, &f.buf, now, min(lastLineWait, f.opts.RotateWait))
 		switch {
 		case err == nil:
@@ -206,7 +215,7 @@ func (f *Follower) read(ctx context.Context) (Chunk, error) {
 			}
 			i++
 		case errors.Is(err, errTruncated):
-			if err := f.truncated(ctx, g); err != nil {
+			if err := f.survey(ctx); err != nil {
 				return Chunk{}, err
 			}
 			i = 0
@@ -223,14 +232,13 @@ func (f *Follower) read(ctx context.Context) (Chunk, error) {
 	return Chunk{}, errEnd
 }
 
-// truncated looks for the place where g goes on after its file was cut.
-func (f *Follower) truncated(ctx context.Context, g *generation) error {
+// detach leaves the file of g, which no longer has what was read of it.
+func (f *Follower) detach(g *generation) {
 	f.log.Info("log was truncated", "path", f.path, "offset", g.offset)
 	g.want, g.from, g.gap = g.record(), nil, GapTruncated
 	if err := g.close(); err != nil {
 		f.log.Debug("cannot close log", "path", f.path, "err", err)
 	}
-	return f.survey(ctx)
 }
 
 // ended finishes a compressed generation: at its end, or where it is damaged.
@@ -251,6 +259,10 @@ func (f *Follower) finish(g *generation) {
 		f.log.Debug("cannot close log", "path", f.path, "err", err)
 	}
 	f.gens = slices.DeleteFunc(f.gens, func(o *generation) bool { return o == g })
+	if f.current == g {
+		f.current = nil
+	}
+	f.advanceHorizon()
 }
 
 // look looks at the path and reports whether another generation is there.
@@ -270,22 +282,37 @@ func (f *Follower) look(ctx context.Context) (changed bool, err error) {
 		return f.current != nil, err
 	}
 	f.complaint = ""
-	f.advanceHorizon(info.ModTime())
+	if f.looked.Sub(f.surveyed) < pollInterval {
+		return false, nil
+	}
+	// A copy of a file that was then cut shows in the folder even where it
+	// does not in the file, because nothing of that had been read.
+	if stamp := stampOf(f.path); stamp != f.stamp {
+		before := f.next
+		err := f.survey(ctx)
+		return f.next != before, err
+	}
+	f.surveyed = f.looked
+	f.accounted = info.ModTime()
+	f.advanceHorizon()
 	return false, nil
 }
 
-// advanceHorizon is told when the file at the path, which is the current
-// generation, was modified: any that is not known yet will be modified later.
-// A generation of which not all is read holds the horizon, for without any
-// line of it consumed it might not be recognised once it is compressed.
-func (f *Follower) advanceHorizon(modified time.Time) {
+// advanceHorizon raises the horizon to where a generation that is not known
+// yet must be modified later, and one that is known holds nothing unread. One
+// of which no line was consumed might not be recognised once it is compressed.
+func (f *Follower) advanceHorizon() {
+	horizon := f.accounted
+	if now := f.opts.Now(); horizon.After(now) {
+		horizon = now
+	}
 	for _, g := range f.gens {
-		if g != f.current && !g.drained() {
-			return
+		if t := g.info.ModTime(); g != f.current && !g.drained() && t.Before(horizon) {
+			horizon = t
 		}
 	}
-	if modified.After(f.horizon) && !modified.After(f.opts.Now()) {
-		f.horizon = modified
+	if horizon.After(f.horizon) {
+		f.horizon = horizon
 	}
 }
 
@@ -367,6 +394,9 @@ func (f *Follower) insert(g *generation) {
 
 // finished adds r to what is done. Positions share the list, so it is copied.
 func (f *Follower) finished(r record) {
+	if r.Offset == 0 {
+		return // nothing would tell it from any other
+	}
 	f.done = append(slices.Clone(f.done[max(0, len(f.done)+1-maxDone):]), r)
 }
 

@@ -32,6 +32,7 @@ type generation struct {
 	file       *os.File
 	info       fs.FileInfo // when it was opened
 	kind       compression
+	first      []byte    // the decompressed beginning as it was sighted
 	decoder    io.Closer // nil until a compressed file is read
 	stop       func()    // ends the watch; nil if there is none
 
@@ -99,6 +100,14 @@ func (g *generation) nextPlain(buf *buffer, limit int64, now time.Time, final bo
 		if m < n || !bytes.Equal(b[:n], g.marker) {
 			return Chunk{}, errTruncated
 		}
+		if limit >= 0 {
+			// Silent lines must not be those of another file.
+			if ok, err := g.has(g.want); err != nil {
+				return Chunk{}, err
+			} else if !ok {
+				return Chunk{}, errTruncated
+			}
+		}
 		data, filled := b[n:m], m == len(b)
 		if end := g.offset + int64(len(data)); end > g.reach {
 			g.reach, g.grown, final = end, now, false
@@ -152,7 +161,7 @@ func (g *generation) attach(ctx context.Context, s *sighting) (bool, error) {
 	if !g.want.Lead.matches(s.first) {
 		return false, nil
 	}
-	g.file, g.info, g.kind = s.file, s.info, s.kind
+	g.file, g.info, g.kind, g.first = s.file, s.info, s.kind, s.first
 	g.reach, g.grown = s.info.Size(), s.info.ModTime()
 	ok, err := g.seek(ctx, s)
 	if err != nil || !ok {
@@ -257,7 +266,38 @@ func (g *generation) record() record {
 	id := identOf(g.info)
 	r := record{Seq: g.seq, Dev: id.dev, Inode: id.inode, Skip: g.split.skip}
 	g.fillIn(&r)
+	if r.Offset == 0 && bytes.IndexByte(g.first, '\n') >= 0 {
+		r.Lead = fingerprintOf(g.first[:min(len(g.first), leadSize)])
+	}
 	return r
+}
+
+// truncated reports whether the file of g no longer has what was read of it,
+// now or before the checkpoint.
+func (g *generation) truncated() bool {
+	if g.file == nil || g.kind != plain {
+		return false
+	}
+	b := make([]byte, len(g.marker))
+	n, err := g.file.ReadAt(b, g.offset-int64(len(b)))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	if !bytes.Equal(b[:n], g.marker) {
+		return true
+	}
+	ok, err := g.has(g.want)
+	return err == nil && g.offset < g.want.Offset && !ok
+}
+
+// has reports whether a plain file has, where r stands, what r remembers.
+func (g *generation) has(r record) (bool, error) {
+	b := make([]byte, r.Marker.Length)
+	n, err := g.file.ReadAt(b, r.Offset-int64(len(b)))
+	if err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return n == len(b) && r.Marker.matches(b), nil
 }
 
 // drained reports whether all that the file was seen to have is consumed.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // compressedSuffixes are the endings that compressed siblings carry. The first
@@ -97,20 +98,24 @@ type sibling struct {
 	mark mark
 }
 
-// siblings lists what stands beside path, and beside what path links to. A compressed file whose original is still there is being
-// written and left out.
-func siblings(path string) ([]sibling, error) {
-	found, err := siblingsIn(path)
+// same reports whether both are the same file under the same name.
+func (s sibling) same(t sibling) bool { return s.path == t.path && os.SameFile(s.info, t.info) }
+
+// siblings lists what stands beside path, and beside what path links to. A
+// compressed file whose original is still there is being written and left out.
+// missed is true if a name went away while it looked.
+func siblings(path string) (found []sibling, missed bool, err error) {
+	found, missed, err = siblingsIn(path)
 	if real, e := filepath.EvalSymlinks(path); e == nil && real != filepath.Clean(path) {
-		linked, e := siblingsIn(real)
-		err = errors.Join(err, e)
+		linked, m, e := siblingsIn(real)
+		missed, err = missed || m, errors.Join(err, e)
 		for _, s := range linked {
 			if !slices.ContainsFunc(found, func(t sibling) bool { return os.SameFile(s.info, t.info) }) {
 				found = append(found, s)
 			}
 		}
 	}
-	return found, err
+	return found, missed, err
 }
 
 // compare orders the older first: higher numbers, earlier dates.
@@ -118,7 +123,7 @@ func (m mark) compare(n mark) int {
 	return cmp.Or(cmp.Compare(n.number, m.number), strings.Compare(m.date, n.date))
 }
 
-func siblingsIn(path string) ([]sibling, error) {
+func siblingsIn(path string) (found []sibling, missed bool, err error) {
 	dir, base := filepath.Split(filepath.Clean(path))
 	if dir == "" {
 		dir = "."
@@ -126,13 +131,12 @@ func siblingsIn(path string) ([]sibling, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+			return nil, false, nil
 		}
-		return nil, fmt.Errorf("list siblings: %w", err)
+		return nil, false, fmt.Errorf("list siblings: %w", err)
 	}
 	stem := strings.TrimSuffix(base, filepath.Ext(base))
 	names := make(map[string]bool)
-	var found []sibling
 	for _, e := range entries {
 		name := e.Name()
 		names[name] = true
@@ -148,14 +152,47 @@ func siblingsIn(path string) ([]sibling, error) {
 		full := filepath.Join(dir, name)
 		info, err := os.Stat(full)
 		if err != nil || !info.Mode().IsRegular() {
-			continue // renamed meanwhile, or nothing to read
+			missed = missed || errors.Is(err, fs.ErrNotExist)
+			continue
 		}
 		found = append(found, sibling{path: full, info: info, mark: m})
 	}
 	return slices.DeleteFunc(found, func(s sibling) bool {
 		original := filepath.Base(strings.TrimSuffix(s.path, filepath.Ext(s.path)))
 		return s.mark.unreadable || s.mark.compressed && original != base && names[original]
-	}), nil
+	}), missed, nil
+}
+
+// stamp tells whether names changed in the folders of a log and of what it
+// links to.
+type stamp struct{ folder, linked int64 }
+
+func stampOf(path string) stamp {
+	s := stamp{folder: folderTime(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		s.linked = folderTime(real)
+	}
+	return s
+}
+
+func folderTime(path string) int64 {
+	info, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return 0
+	}
+	return info.ModTime().UnixNano()
+}
+
+// clockTick is more than file times lag behind the clock.
+const clockTick = 100 * time.Millisecond
+
+// settled returns s as it may be relied on at now: not at all if a folder
+// changed so lately that the next change may leave its time the same.
+func (s stamp) settled(now time.Time) stamp {
+	if now.UnixNano()-max(s.folder, s.linked) < int64(clockTick) {
+		return stamp{}
+	}
+	return s
 }
 
 // Expand returns the files that pattern, a path or a glob as filepath.Match

@@ -29,12 +29,14 @@ type positionData struct {
 
 // record is what is remembered of a generation.
 type record struct {
-	Seq    uint64      `json:"seq"` // unique within a path, in reading order
-	Dev    uint64      `json:"dev,omitempty"`
-	Inode  uint64      `json:"inode,omitempty"`
-	Offset int64       `json:"offset"` // of the first byte not read
-	Skip   bool        `json:"skip,omitempty"`
-	Lead   fingerprint `json:"lead,omitzero"`   // of the file's beginning, up to Offset
+	Seq    uint64 `json:"seq"` // unique within a path, in reading order
+	Dev    uint64 `json:"dev,omitempty"`
+	Inode  uint64 `json:"inode,omitempty"`
+	Offset int64  `json:"offset"` // of the first byte not read
+	Skip   bool   `json:"skip,omitempty"`
+	// Lead is of the file's beginning, up to Offset; at Offset 0 of what was
+	// there when it was opened.
+	Lead   fingerprint `json:"lead,omitzero"`
 	Marker fingerprint `json:"marker,omitzero"` // of what stands before Offset
 }
 
@@ -91,7 +93,7 @@ func (r record) validate(next uint64) error {
 	if r.Offset < 0 {
 		return fmt.Errorf("negative offset %d", r.Offset)
 	}
-	if err := r.Lead.validate(int(min(r.Offset, leadSize))); err != nil {
+	if err := r.Lead.validate(leadSize); err != nil {
 		return fmt.Errorf("lead: %w", err)
 	}
 	if err := r.Marker.validate(int(min(r.Offset, maxMarker))); err != nil {

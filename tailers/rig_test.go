@@ -218,7 +218,7 @@ func (r *rig) sibling(suffix string) string { return r.path + suffix }
 // log itself to .1.
 func (r *rig) shift() {
 	r.t.Helper()
-	for n := 20; n >= 1; n-- {
+	for n := 60; n >= 1; n-- {
 		for _, ext := range []string{"", ".gz", ".zst"} {
 			from := r.sibling(fmt.Sprintf(".%d%s", n, ext))
 			if _, err := os.Stat(from); err == nil {
@@ -285,7 +285,7 @@ func (w *writer) checkFrom(gen, skip int) {
 		}
 	}
 	last := make(map[int]int)
-	count := 0
+	count, wrong := 0, 0
 	for _, l := range w.r.lines {
 		if l.silent {
 			continue
@@ -294,19 +294,30 @@ func (w *writer) checkFrom(gen, skip int) {
 		known := want[l.text]
 		at := slices.IndexFunc(known, func(e expected) bool { return e.offset == l.offset && e.head == l.head })
 		if at < 0 {
-			t.Errorf("line %.80q at %d is wrong or twice", l.text, l.offset)
+			if wrong++; wrong <= 3 {
+				t.Errorf("line %.80q at %d is wrong or twice", l.text, l.offset)
+			}
 			continue
 		}
 		e := known[at]
+		ambiguous := l.text == "log opened" // in several generations
 		want[l.text] = slices.Delete(known, at, at+1)
-		if e.line < last[e.gen] {
+		if e.line < last[e.gen] && !ambiguous {
 			t.Errorf("line %d of generation %d comes after line %d", e.line, e.gen, last[e.gen])
 		}
-		last[e.gen] = e.line
+		if !ambiguous {
+			last[e.gen] = e.line
+		}
 	}
-	for text, left := range want {
+	missing := make([][]int, len(w.gens))
+	for _, left := range want {
 		for _, e := range left {
-			t.Errorf("line %d of generation %d is missing: %.80q", e.line, e.gen, text)
+			missing[e.gen] = append(missing[e.gen], e.line)
+		}
+	}
+	for g, lines := range missing {
+		if len(lines) > 0 {
+			t.Errorf("generation %d lacks %d lines from line %d to %d", g, len(lines), slices.Min(lines), slices.Max(lines))
 		}
 	}
 	if count != total {

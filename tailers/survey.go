@@ -12,8 +12,15 @@ import (
 // file the one it continues in, and opens those never seen before. Afterwards
 // f.current is what is at the path, nil if there is nothing.
 func (f *Follower) survey(ctx context.Context) error {
+	f.surveyed = f.opts.Now()
+	f.stamp = stampOf(f.path).settled(f.surveyed)
+	for _, g := range f.gens {
+		if g.truncated() {
+			f.detach(g)
+		}
+	}
 	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
-	seen, err := gather(f.path, func(info fs.FileInfo) bool {
+	seen, settled, err := gather(f.path, func(info fs.FileInfo) bool {
 		return searching || f.first || !info.ModTime().Before(f.horizon)
 	})
 	if err != nil {
@@ -37,12 +44,21 @@ func (f *Follower) survey(ctx context.Context) error {
 	if f.first {
 		f.recordAllAsDone(seen)
 	}
+	if err := f.takeUnread(ctx, seen); err != nil {
+		return err
+	}
 	f.discover(seen)
 	f.giveUp()
 	f.first = false
 	for _, g := range f.gens {
 		g.rotated = g != f.current
 		f.watch(g)
+	}
+	if !settled {
+		f.stamp = stamp{}
+	} else if f.current != nil {
+		f.accounted = seen[len(seen)-1].info.ModTime()
+		f.advanceHorizon()
 	}
 	return nil
 }
@@ -74,7 +90,7 @@ func (f *Follower) recognise(ctx context.Context, s *sighting) error {
 			continue
 		}
 		s.known = true
-		if s.info.Size() > r.Offset || s.current {
+		if s.current || s.kind == plain && s.info.Size() > r.Offset {
 			// Something was written to it after all.
 			return f.reopen(ctx, s, r)
 		}
@@ -108,50 +124,79 @@ func (f *Follower) settle(s *sighting, g *generation) {
 }
 
 // compareContent finds, for what device and inode did not tell, the
-// generations that were copied or compressed. Those of which most is known
+// generations that were copied or compressed. Those of which most was read
 // choose first, for two generations may begin with the same line.
 func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 	gens := slices.Clone(f.gens)
 	slices.SortStableFunc(gens, func(a, b *generation) int {
-		return cmp.Compare(b.record().Lead.Length, a.record().Lead.Length)
+		return cmp.Compare(min(b.record().Offset, leadSize), min(a.record().Offset, leadSize))
 	})
+	// A ghost is done, so it must choose before the done claim their copies.
+	if err := f.search(ctx, gens, seen, true); err != nil {
+		return err
+	}
 	for _, s := range seen {
 		s.known = s.known || !s.current && slices.ContainsFunc(f.done, s.copies)
 	}
-	for _, g := range gens {
-		if g.file == nil && g.want.Offset > 0 {
-			if err := f.search(ctx, g, seen); err != nil {
-				return err
-			}
-		}
+	if err := f.search(ctx, gens, seen, false); err != nil {
+		return err
 	}
 	for _, g := range gens {
 		for _, s := range seen {
-			if s.known || s.current || !s.begins(g) && (g.file == nil || !s.copies(g.record())) {
+			if s.known || s.current || !s.within(g) {
 				continue
 			}
-			// A copy with nothing new. Where g was truncated, it was made
-			// before the last lines were read.
-			f.recordAsDone(s)
-			g.gap = ""
+			s.known = true
+			if g.file == nil {
+				// g was truncated, and the copy was made before the last lines
+				// of it were read.
+				f.recordAsDone(s)
+				g.gap = ""
+			}
 		}
 	}
 	return nil
 }
 
-// search looks for the content of g in what no one has claimed, first in what
-// is at the path, then from the oldest on.
-func (f *Follower) search(ctx context.Context, g *generation, seen []*sighting) error {
-	for i := range seen {
-		s := seen[(i+len(seen)-1)%len(seen)]
-		if s.known {
-			continue
+// search looks for the content of those gens that have no file in what no one
+// has claimed, first in what is at the path, then from the oldest on.
+func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sighting, ghosts bool) error {
+	for _, g := range gens {
+		for i := range seen {
+			s := seen[(i+len(seen)-1)%len(seen)]
+			if g.file != nil || g.want.Lead.Length == 0 || g.ghost != ghosts {
+				break
+			}
+			if s.known {
+				continue
+			}
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+			}
 		}
-		if ok, err := g.attach(ctx, s); err != nil {
-			return err
-		} else if ok {
-			f.settle(s, g)
-			return nil
+	}
+	return nil
+}
+
+// takeUnread gives generations of which nothing is known but device and inode,
+// for they were empty, the file that no other has claimed by its content.
+func (f *Follower) takeUnread(ctx context.Context, seen []*sighting) error {
+	for _, g := range f.gens {
+		for _, s := range seen {
+			if g.file != nil || g.want.Lead.Length > 0 || s.known || s.kind != plain || !s.sameInode(g.want) {
+				continue
+			}
+			ok, err := g.attach(ctx, s)
+			if err != nil {
+				return err
+			}
+			if ok {
+				f.settle(s, g)
+			}
 		}
 	}
 	return nil
@@ -192,14 +237,19 @@ func (f *Follower) discover(seen []*sighting) {
 		if s.known {
 			continue
 		}
-		old := s.info.ModTime().Before(f.horizon) ||
-			slices.ContainsFunc(seen, func(t *sighting) bool { return t.known && s.rotatedBefore(t) })
-		if old && !s.current {
+		if !s.current && s.info.ModTime().Before(f.horizon) || s.packs(seen) {
+			continue
+		}
+		if !s.current && s.info.Size() == 0 {
+			// What it is shows once it has content: a copy may be growing.
+			if f.opts.Now().Sub(s.info.ModTime()) < f.opts.RotateWait {
+				f.stamp = stamp{}
+			}
 			continue
 		}
 		started := f.next > 1
 		g := f.generation(record{Seq: f.number()})
-		g.file, g.info, g.kind = s.file, s.info, s.kind
+		g.file, g.info, g.kind, g.first = s.file, s.info, s.kind, s.first
 		g.reach, g.grown = s.info.Size(), s.info.ModTime()
 		s.taken = true
 		if f.first && f.opts.Start == StartEnd {
