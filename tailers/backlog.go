@@ -36,7 +36,7 @@ func Backlog(path string, p Position) int64 {
 	if len(open) == 0 || len(open) == 1 && current >= 0 {
 		return bytes
 	}
-	beside, _ := siblings(path) // a folder that is gone holds nothing
+	beside, _, _ := siblings(path) // a folder that is gone holds nothing
 	for _, s := range beside {
 		if n := at(s.info); n > 0 {
 			bytes += n

@@ -39,7 +39,10 @@ type Follower struct {
 	current *generation   // what is at the path; nil if that is none of gens
 	done    []record      // never changed, only replaced
 	horizon time.Time     // see Position
-	next    uint64        // number of the next generation
+	// accounted is when the current generation was last modified while all
+	// files there were belonged to known generations.
+	accounted time.Time
+	next      uint64 // number of the next generation
 
 	buf       buffer
 	promised  bool // the last chunk said More
@@ -259,6 +262,7 @@ func (f *Follower) finish(g *generation) {
 	if f.current == g {
 		f.current = nil
 	}
+	f.advanceHorizon()
 }
 
 // look looks at the path and reports whether another generation is there.
@@ -289,23 +293,26 @@ func (f *Follower) look(ctx context.Context) (changed bool, err error) {
 		return f.next != before, err
 	}
 	f.surveyed = f.looked
-	f.advanceHorizon(info.ModTime())
+	f.accounted = info.ModTime()
+	f.advanceHorizon()
 	return false, nil
 }
 
-// advanceHorizon is told when the file at the path, which is the current
-// generation, was modified, while nothing is new in the folder: any generation
-// that is not known yet will be modified later.
-// A generation of which not all is read holds the horizon, for without any
-// line of it consumed it might not be recognised once it is compressed.
-func (f *Follower) advanceHorizon(modified time.Time) {
+// advanceHorizon raises the horizon to where a generation that is not known
+// yet must be modified later, and one that is known holds nothing unread. One
+// of which no line was consumed might not be recognised once it is compressed.
+func (f *Follower) advanceHorizon() {
+	horizon := f.accounted
+	if now := f.opts.Now(); horizon.After(now) {
+		horizon = now
+	}
 	for _, g := range f.gens {
-		if g != f.current && !g.drained() {
-			return
+		if t := g.info.ModTime(); g != f.current && !g.drained() && t.Before(horizon) {
+			horizon = t
 		}
 	}
-	if modified.After(f.horizon) && !modified.After(f.opts.Now()) {
-		f.horizon = modified
+	if horizon.After(f.horizon) {
+		f.horizon = horizon
 	}
 }
 

@@ -300,16 +300,6 @@ func (g *generation) has(r record) (bool, error) {
 	return n == len(b) && r.Marker.matches(b), nil
 }
 
-// beginning returns the first leadSize+1 bytes of what g has, or less.
-func (g *generation) beginning() []byte {
-	if g.kind != plain {
-		return g.first
-	}
-	b := make([]byte, leadSize+1)
-	n, _ := g.file.ReadAt(b, 0) // what cannot be read is not there
-	return b[:n]
-}
-
 // drained reports whether all that the file was seen to have is consumed.
 func (g *generation) drained() bool { return g.kind == plain && g.offset >= g.reach }
 

@@ -98,20 +98,24 @@ type sibling struct {
 	mark mark
 }
 
-// siblings lists what stands beside path, and beside what path links to. A compressed file whose original is still there is being
-// written and left out.
-func siblings(path string) ([]sibling, error) {
-	found, err := siblingsIn(path)
+// same reports whether both are the same file under the same name.
+func (s sibling) same(t sibling) bool { return s.path == t.path && os.SameFile(s.info, t.info) }
+
+// siblings lists what stands beside path, and beside what path links to. A
+// compressed file whose original is still there is being written and left out.
+// missed is true if a name went away while it looked.
+func siblings(path string) (found []sibling, missed bool, err error) {
+	found, missed, err = siblingsIn(path)
 	if real, e := filepath.EvalSymlinks(path); e == nil && real != filepath.Clean(path) {
-		linked, e := siblingsIn(real)
-		err = errors.Join(err, e)
+		linked, m, e := siblingsIn(real)
+		missed, err = missed || m, errors.Join(err, e)
 		for _, s := range linked {
 			if !slices.ContainsFunc(found, func(t sibling) bool { return os.SameFile(s.info, t.info) }) {
 				found = append(found, s)
 			}
 		}
 	}
-	return found, err
+	return found, missed, err
 }
 
 // compare orders the older first: higher numbers, earlier dates.
@@ -119,7 +123,7 @@ func (m mark) compare(n mark) int {
 	return cmp.Or(cmp.Compare(n.number, m.number), strings.Compare(m.date, n.date))
 }
 
-func siblingsIn(path string) ([]sibling, error) {
+func siblingsIn(path string) (found []sibling, missed bool, err error) {
 	dir, base := filepath.Split(filepath.Clean(path))
 	if dir == "" {
 		dir = "."
@@ -127,13 +131,12 @@ func siblingsIn(path string) ([]sibling, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
+			return nil, false, nil
 		}
-		return nil, fmt.Errorf("list siblings: %w", err)
+		return nil, false, fmt.Errorf("list siblings: %w", err)
 	}
 	stem := strings.TrimSuffix(base, filepath.Ext(base))
 	names := make(map[string]bool)
-	var found []sibling
 	for _, e := range entries {
 		name := e.Name()
 		names[name] = true
@@ -149,14 +152,15 @@ func siblingsIn(path string) ([]sibling, error) {
 		full := filepath.Join(dir, name)
 		info, err := os.Stat(full)
 		if err != nil || !info.Mode().IsRegular() {
-			continue // renamed meanwhile, or nothing to read
+			missed = missed || errors.Is(err, fs.ErrNotExist)
+			continue
 		}
 		found = append(found, sibling{path: full, info: info, mark: m})
 	}
 	return slices.DeleteFunc(found, func(s sibling) bool {
 		original := filepath.Base(strings.TrimSuffix(s.path, filepath.Ext(s.path)))
 		return s.mark.unreadable || s.mark.compressed && original != base && names[original]
-	}), nil
+	}), missed, nil
 }
 
 // stamp tells whether names changed in the folders of a log and of what it
@@ -200,7 +204,7 @@ func (s stamp) settled(now time.Time) stamp {
 // too. So "mail.log*" gives mail.log and not mail.log.1, and "mainlog-*" still
 // finds the dated logs of a server that names them so itself.
 func Expand(pattern string) ([]string, error) {
-	if !IsGlob(pattern) {
+	if !strings.ContainsAny(pattern, `*?[\`) {
 		return []string{pattern}, nil
 	}
 	matches, err := filepath.Glob(pattern)
@@ -221,10 +225,6 @@ func Expand(pattern string) ([]string, error) {
 	slices.Sort(matches)
 	return matches, nil
 }
-
-// IsGlob reports whether pattern has wildcards, so that Expand may give another
-// answer later.
-func IsGlob(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
 func rotatedMatch(pattern, path string, there map[string]bool) bool {
 	dir, name := filepath.Split(path)

@@ -63,7 +63,7 @@ func TestSiblingsOfALog(t *testing.T) {
 	} {
 		appendTo(t, filepath.Join(dir, name), "x\n")
 	}
-	found, err := siblings(filepath.Join(dir, "mail.log"))
+	found, _, err := siblings(filepath.Join(dir, "mail.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -218,7 +218,7 @@ func (r *rig) sibling(suffix string) string { return r.path + suffix }
 // log itself to .1.
 func (r *rig) shift() {
 	r.t.Helper()
-	for n := 20; n >= 1; n-- {
+	for n := 60; n >= 1; n-- {
 		for _, ext := range []string{"", ".gz", ".zst"} {
 			from := r.sibling(fmt.Sprintf(".%d%s", n, ext))
 			if _, err := os.Stat(from); err == nil {

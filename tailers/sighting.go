@@ -2,6 +2,7 @@ package tailers
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"io/fs"
@@ -104,29 +105,47 @@ func (s *sighting) within(g *generation) bool {
 		return false
 	}
 	if g.file != nil {
-		return bytes.HasPrefix(g.beginning(), s.first)
+		first := g.first
+		if g.kind == plain {
+			first = firstBytes(g.file) // as far as it has grown
+		}
+		return bytes.HasPrefix(first, s.first)
 	}
 	// Of a truncated file there is only what was read of it.
 	n := min(len(s.first), leadSize)
 	return s.kind == plain && s.info.Size() <= g.offset && bytes.HasPrefix(g.lead, s.first[:n])
 }
 
+// packs reports whether s is the compressed form of another of seen, which was
+// opened just before it was replaced.
+func (s *sighting) packs(seen []*sighting) bool {
+	return s.kind != plain && len(s.first) > 0 && slices.ContainsFunc(seen, func(t *sighting) bool {
+		return t.kind == plain && bytes.HasPrefix(firstBytes(t.file), s.first)
+	})
+}
+
+// firstBytes returns the first leadSize+1 bytes of a file, or less. What cannot
+// be read is not there.
+func firstBytes(file *os.File) []byte {
+	b := make([]byte, leadSize+1)
+	n, _ := file.ReadAt(b, 0)
+	return b[:n]
+}
+
 // gather opens what is at path and those siblings that pass the filter, oldest
-// first and what is at the path last. Names may change while it looks, so it
-// looks until nothing new turns up.
-func gather(path string, wanted func(fs.FileInfo) bool) ([]*sighting, error) {
-	var seen []*sighting
+// first and what is at the path last. Names may change while it looks and hide
+// a file, so it looks until it finds twice the same; settled is false if that
+// did not come about.
+func gather(path string, wanted func(fs.FileInfo) bool) (seen []*sighting, settled bool, problem error) {
 	var current *sighting
-	var problem error
-	for range 8 {
-		added := false
-		beside, err := siblings(path)
+	var before []sibling
+	for range 16 {
+		beside, missed, err := siblings(path)
 		if err != nil {
 			problem = err
 		}
 		for _, b := range beside {
-			at := slices.IndexFunc(seen, func(s *sighting) bool { return os.SameFile(s.info, b.info) })
-			if at >= 0 {
+			if at := slices.IndexFunc(seen, func(s *sighting) bool { return os.SameFile(s.info, b.info) }); at >= 0 {
 				seen[at].mark, seen[at].path = b.mark, b.path
 				continue
 			}
@@ -135,7 +154,9 @@ func gather(path string, wanted func(fs.FileInfo) bool) ([]*sighting, error) {
 			}
 			s, err := sight(b.path, false)
 			if err != nil {
-				if !errors.Is(err, fs.ErrNotExist) {
+				if errors.Is(err, fs.ErrNotExist) {
+					missed = true
+				} else {
 					problem = err
 				}
 				continue
@@ -146,16 +167,16 @@ func gather(path string, wanted func(fs.FileInfo) bool) ([]*sighting, error) {
 			}
 			s.mark = b.mark
 			seen = append(seen, s)
-			added = true
 		}
 		if current == nil {
 			if s, err := sight(path, true); err == nil {
-				current, added = s, true
+				current = s
 			}
 		}
-		if !added {
+		if settled = !missed && slices.EqualFunc(beside, before, sibling.same); settled {
 			break
 		}
+		before = beside
 	}
 	if current != nil {
 		seen = slices.DeleteFunc(seen, func(s *sighting) bool {
@@ -170,7 +191,7 @@ func gather(path string, wanted func(fs.FileInfo) bool) ([]*sighting, error) {
 	if current != nil {
 		seen = append(seen, current)
 	}
-	return seen, problem
+	return seen, settled, problem
 }
 
 // compare orders siblings as they were rotated, oldest first.
@@ -178,7 +199,8 @@ func (s *sighting) compare(t *sighting) int {
 	if c := s.info.ModTime().Compare(t.info.ModTime()); c != 0 {
 		return c
 	}
-	return s.mark.compare(t.mark)
+	// What was compressed while we looked is there twice.
+	return cmp.Or(s.mark.compare(t.mark), cmp.Compare(s.kind, t.kind))
 }
 
 // release closes the file unless a generation owns it.

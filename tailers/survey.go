@@ -20,7 +20,7 @@ func (f *Follower) survey(ctx context.Context) error {
 		}
 	}
 	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
-	seen, err := gather(f.path, func(info fs.FileInfo) bool {
+	seen, settled, err := gather(f.path, func(info fs.FileInfo) bool {
 		return searching || f.first || !info.ModTime().Before(f.horizon)
 	})
 	if err != nil {
@@ -53,6 +53,12 @@ func (f *Follower) survey(ctx context.Context) error {
 	for _, g := range f.gens {
 		g.rotated = g != f.current
 		f.watch(g)
+	}
+	if !settled {
+		f.stamp = stamp{}
+	} else if f.current != nil {
+		f.accounted = seen[len(seen)-1].info.ModTime()
+		f.advanceHorizon()
 	}
 	return nil
 }
@@ -231,7 +237,7 @@ func (f *Follower) discover(seen []*sighting) {
 		if s.known {
 			continue
 		}
-		if !s.current && s.info.ModTime().Before(f.horizon) {
+		if !s.current && s.info.ModTime().Before(f.horizon) || s.packs(seen) {
 			continue
 		}
 		if !s.current && s.info.Size() == 0 {

@@ -343,7 +343,7 @@ func TestLinesBetweenMemoryAndCheckpointAreSilent(t *testing.T) {
 	r.stop()
 	w.write(3)
 	r.start(checkpoint, memory)
-	if p := r.f.Position(); !equalPositions(p, checkpoint) {
+	if p := r.f.Position(); !slices.Equal(p.p.Open, checkpoint.p.Open) {
 		t.Error("the position fell behind the checkpoint")
 	}
 	r.drain()
