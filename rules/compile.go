@@ -19,16 +19,19 @@ func (s *Set) opinion(row codeEntry, key string) *opinion {
 	return &opinion{row, key, s.outcome(c, row.reason, c.resend, key)}
 }
 
-// outcome returns the three forms of a verdict of category c.
+// outcome returns the forms of a verdict of category c.
 func (s *Set) outcome(c category, reason string, resend bool, id string) outcome {
 	v := verdictOf(c, reason, resend, id)
-	o := outcome{watch: v, final: v, temporary: v}
+	o := outcome{watch: v, final: v, recovered: v, temporary: v}
 	if v.Action == event.Suppress {
 		o.watch.Action = event.Watch
 	}
 	if c.kind == event.Hard {
 		t, _ := s.category(string(event.CategoryTransient))
 		o.temporary = verdictOf(t, reason, false, id)
+	}
+	if n, ok := s.category(string(event.CategoryNoAddressReturned)); ok && (c.kind == event.Hard || c.name == event.CategoryGeneral) {
+		o.recovered = verdictOf(n, reason, false, id)
 	}
 	return o
 }
@@ -47,7 +50,7 @@ func (s *Set) compile() {
 	c, _ = s.category(string(event.CategoryTransient))
 	s.transient = verdictOf(c, "", false, "default")
 	c, _ = s.category(string(event.CategoryGeneral))
-	s.general = verdictOf(c, "", false, "default")
+	s.general = s.outcome(c, "", false, "default")
 
 	s.hot = make([]hotRule, len(s.rules))
 	s.always = make([]uint64, (len(s.rules)+63)/64)

@@ -172,7 +172,7 @@ func newPart(texts []string) (part, error) {
 			return nil, errors.New(`\b in the middle of a word can never match: remove it`)
 		}
 		p.text = string(normalise(nil, t))
-		if len(p.text) < 2 {
+		if len(p.text) < 2 && p.text != "@" {
 			return nil, fmt.Errorf("%q is too short for a part: give at least 2 characters", t)
 		}
 		if p.edges&leftEdge != 0 && !wordByte(p.text[0]) || p.edges&rightEdge != 0 && !wordByte(p.text[len(p.text)-1]) {

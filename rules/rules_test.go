@@ -132,6 +132,38 @@ func TestAction(t *testing.T) {
 	}
 }
 
+func TestARecipientThatTheLogDidNotName(t *testing.T) {
+	s := loadDefault(t)
+	for name, c := range map[string]struct {
+		in       Input
+		category event.Category
+		reason   string
+	}{
+		"hard":                         {Input{Text: "550 User unknown", Code: 550, Status: event.Bounced}, "no-address-returned", "user-unknown"},
+		"general":                      {Input{Text: "550 xyzzy", Code: 550, Status: event.Expired}, "no-address-returned", ""},
+		"nothing known":                {Input{Status: event.Bounced}, "no-address-returned", ""},
+		"a block stays a block":        {Input{Text: "550 listed in zen.spamhaus.org", Code: 550, Status: event.Bounced}, "block-general", "ip-listed"},
+		"a deferral stays what it is":  {Input{Text: "450 Greylisted", Code: 450, Status: event.Deferred}, "transient", "greylisted"},
+		"a soft bounce is not yet one": {Input{Text: "550 User unknown", Code: 550, Status: event.Deferred}, "hard", "user-unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, source := range []event.RecipientSource{event.RecipientFromOriginal, event.RecipientFromVERP, event.RecipientFromDiagnostic} {
+				in := c.in
+				in.Recipient = source
+				v := s.Classify(&in)
+				if v.Category != c.category || v.Reason != c.reason || v.Action == event.Suppress {
+					t.Errorf("source %d: got %s %q, %s", source, v.Category, v.Reason, v.Action)
+				}
+			}
+			in := c.in
+			in.Recipient = event.RecipientFromLog
+			if v := s.Classify(&in); v.Category == "no-address-returned" {
+				t.Errorf("got %s although the log names the recipient", v.Category)
+			}
+		})
+	}
+}
+
 func TestTheCategoriesOfTheContract(t *testing.T) {
 	want := []event.Category{"hard", "general", "dns-failure", "mailbox-full", "message-too-large", "no-address-returned",
 		"block-general", "block-spam", "relay-denied", "transient", "challenge-response", "delivered"}
@@ -148,8 +180,8 @@ func TestConversion(t *testing.T) {
 }
 
 func TestInputOf(t *testing.T) {
-	d := event.Delivery{Diagnostic: "550 sorry, no mailbox here (#5.1.1)", SMTPCode: 550, Status: event.Bounced, Phase: event.PhaseRcpt, DSN: "5.0.0"}
-	want := Input{Text: d.Diagnostic, Code: 550, Enhanced: "5.1.1", Status: event.Bounced, Phase: event.PhaseRcpt, Provider: "other", DSN: "5.0.0"}
+	d := event.Delivery{Diagnostic: "550 sorry, no mailbox here (#5.1.1)", SMTPCode: 550, Status: event.Bounced, Phase: event.PhaseRcpt, DSN: "5.0.0", RecipientSource: event.RecipientFromVERP}
+	want := Input{Text: d.Diagnostic, Code: 550, Enhanced: "5.1.1", Status: event.Bounced, Phase: event.PhaseRcpt, Provider: "other", Recipient: event.RecipientFromVERP, DSN: "5.0.0"}
 	if got := InputOf(&d, "other"); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -30,7 +30,7 @@ type Set struct {
 
 	delivered event.Verdict
 	transient event.Verdict
-	general   event.Verdict
+	general   outcome
 
 	scratch sync.Pool
 }
@@ -73,10 +73,11 @@ const (
 	endOfHits
 )
 
-// outcome is the verdict of a rule or a row of a table in its three forms.
+// outcome is the verdict of a rule or a row of a table in its forms.
 type outcome struct {
 	watch     event.Verdict // suppress softened to watch
 	final     event.Verdict // where the MTA has stopped trying
+	recovered event.Verdict // the same, for a recipient that the log did not name
 	temporary event.Verdict // for a temporary failure: never hard
 }
 
@@ -92,6 +93,8 @@ type Input struct {
 	Status   event.Status
 	Phase    event.Phase
 	Provider string // provider group; unknown names are like none
+	// Recipient says how the recipient was found.
+	Recipient event.RecipientSource
 	// DSN is the MTA's own status code. It counts only where the remote gave
 	// neither code.
 	DSN string
@@ -102,7 +105,7 @@ type Input struct {
 func InputOf(d *event.Delivery, provider string) Input {
 	in := Input{
 		Text: d.Diagnostic, Code: d.SMTPCode, Enhanced: d.EnhancedCode,
-		Status: d.Status, Phase: d.Phase, Provider: provider, DSN: d.DSN,
+		Status: d.Status, Phase: d.Phase, Provider: provider, Recipient: d.RecipientSource, DSN: d.DSN,
 	}
 	if in.Enhanced == "" {
 		in.Enhanced = markedEnhanced(in.Text, in.Code)
@@ -118,6 +121,7 @@ type facts struct {
 	phase     event.Phase
 	provider  int
 	temporary bool // a 4xx reply, or without a reply code a 4.x.x
+	recovered bool // the log did not name the recipient
 }
 
 func (s *Set) facts(in *Input) facts {
@@ -125,6 +129,7 @@ func (s *Set) facts(in *Input) facts {
 	if in.Provider != "" {
 		f.provider = s.providers.number(in.Provider)
 	}
+	f.recovered = in.Recipient > event.RecipientFromLog
 	f.enhanced = parseEnhanced(in.Enhanced)
 	if f.enhanced == 0 && f.code == 0 {
 		f.enhanced = parseEnhanced(in.DSN)
@@ -153,7 +158,9 @@ func (s *Set) facts(in *Input) facts {
 // code, then the status: deferred is transient, anything else general. What was
 // delivered is delivered, whatever the text. A temporary failure (a reply code
 // 4xx, or an enhanced code 4.x.x where there is no reply code) is never hard:
-// its category becomes transient, with the reason kept.
+// its category becomes transient, with the reason kept. Where the log did not
+// name the recipient, a final failure that would be hard or general becomes
+// no-address-returned: a guess must not suppress anybody.
 func (s *Set) Classify(in *Input) event.Verdict {
 	f := s.facts(in)
 	if f.status == event.Delivered {
@@ -179,13 +186,15 @@ func (s *Set) verdict(f *facts, i int) event.Verdict {
 	if f.temporary || f.status == event.Deferred {
 		return s.transient
 	}
-	return s.general
+	return s.general.of(f)
 }
 
 func (o *outcome) of(f *facts) event.Verdict {
 	switch {
 	case f.temporary:
 		return o.temporary
+	case f.status.Final() && f.recovered:
+		return o.recovered
 	case f.status.Final():
 		return o.final
 	}
