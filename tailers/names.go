@@ -204,7 +204,7 @@ func (s stamp) settled(now time.Time) stamp {
 // too. So "mail.log*" gives mail.log and not mail.log.1, and "mainlog-*" still
 // finds the dated logs of a server that names them so itself.
 func Expand(pattern string) ([]string, error) {
-	if !strings.ContainsAny(pattern, `*?[\`) {
+	if !IsGlob(pattern) {
 		return []string{pattern}, nil
 	}
 	matches, err := filepath.Glob(pattern)
@@ -225,6 +225,10 @@ func Expand(pattern string) ([]string, error) {
 	slices.Sort(matches)
 	return matches, nil
 }
+
+// IsGlob reports whether pattern has wildcards, so that Expand may give another
+// answer later.
+func IsGlob(pattern string) bool { return strings.ContainsAny(pattern, `*?[\`) }
 
 func rotatedMatch(pattern, path string, there map[string]bool) bool {
 	dir, name := filepath.Split(path)
