@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -151,10 +150,4 @@ const quietTime = 12 * time.Second
 // source is the configuration of one followed file, read from its beginning.
 func source(mta lab.MTA) string {
 	return fmt.Sprintf("sources:\n  - {path: %s, format: %s, start: beginning}\n", mta.LogPath(), mta.Name())
-}
-
-// complete reports whether a file ends with a whole line.
-func complete(path string) bool {
-	content, err := os.ReadFile(path)
-	return err == nil && strings.HasSuffix(string(content), "\n")
 }
