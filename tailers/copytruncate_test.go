@@ -105,6 +105,18 @@ func TestARefillWhoseLinesEndAlikeIsNoticed(t *testing.T) {
 	r.checkGaps()
 }
 
+func TestARefillWhoseLastLineIsTheSameIsNoticed(t *testing.T) {
+	r := newRig(t)
+	w := r.writer()
+	w.text("one\nok\n")
+	r.drain()
+	w.copytruncate()
+	w.text("two\nok\nthree\n")
+	r.drain()
+	w.check()
+	r.checkGaps()
+}
+
 func TestTruncationWithoutACopyIsAGap(t *testing.T) {
 	r := newRig(t)
 	w := r.writer()
@@ -233,4 +245,45 @@ func TestACopyIsNotReadAgainAfterARestart(t *testing.T) {
 	r.drain()
 	w.check()
 	r.checkGaps()
+}
+
+func TestAFileCutBeforeItsSilentLinesWereReadIsNoticed(t *testing.T) {
+	r := newRig(t)
+	w := r.writer()
+	r.drain()
+	memory := r.f.Position() // of the empty file
+	w.write(5)
+	r.drain()
+	checkpoint := r.f.Position()
+	r.start(checkpoint, memory)
+	w.copytruncate()
+	w.write(20)
+	r.drain()
+	w.check()
+	r.checkGaps()
+}
+
+func TestWhatIsCompressedWhileWeLookIsNotTakenForTwoGenerations(t *testing.T) {
+	dir := t.TempDir()
+	path := dir + "/mail.log"
+	text := strings.Repeat("a line\n", 2000)
+	appendTo(t, path, text)
+	appendTo(t, path+".2", "another\n")
+	original, err := sight(path, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer original.release()
+	compress(t, path, ".gz")
+	compress(t, path+".2", ".gz")
+	for name, want := range map[string]bool{path + ".gz": true, path + ".2.gz": false} {
+		s, err := sight(name, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.release()
+		if s.packs([]*sighting{original, s}) != want {
+			t.Errorf("%s: packs is not %v", name, want)
+		}
+	}
 }

@@ -13,6 +13,18 @@
 // hash over its first lines (the lead), and a hash over the last lines read
 // (the marker).
 //
+// Known limitations. What a writer adds between the copy and the cut of
+// copytruncate is lost to every reader. Rotated files are looked for in the
+// folders of the path and of what it links to, not in an "olddir"; those packed
+// with other than gzip or zstd are not read. A generation that was made,
+// rotated and deleted while nobody looked leaves no trace. Two files that are
+// the same up to their end are one generation, and so have the same event ids.
+// Lines written to a rotated file later than RotateWait are read when the next
+// rotation, or any change in the folder, makes the Follower look, unless its
+// file was compressed by then. A compressor that does not keep the time of a
+// file older than the last sixteen makes it look new: its lines come again,
+// with the same ids.
+//
 // The package never parses a line, publishes nothing and keeps no state of its
 // own between runs beyond what the caller saves in the Store.
 package tailers

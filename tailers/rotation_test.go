@@ -123,6 +123,29 @@ func TestLateLinesOfTheOldFileComeBeforeNewerOnesOfTheNext(t *testing.T) {
 	}
 }
 
+func TestTheLastChunkOfTheOldFileSaysThatTheNextHasMore(t *testing.T) {
+	r := newRig(t)
+	w := r.writer()
+	w.write(1)
+	r.drain()
+	r.shift()
+	w.open()
+	w.write(1)
+	r.drain() // both are open now
+	appendTo(t, r.sibling(".1"), "late\n")
+	w.gens[0].text += "late\n"
+	w.write(1)
+	r.one()
+	if !r.more {
+		t.Error("no more is promised")
+	}
+	r.one()
+	if r.more {
+		t.Error("more is promised at the end")
+	}
+	w.check()
+}
+
 func TestAnOldFileIsClosedOnceItHasNotGrownForRotateWait(t *testing.T) {
 	r := newRig(t)
 	w := r.writer()

@@ -21,6 +21,19 @@ func TestNothingIsReadTwiceAfterARestart(t *testing.T) {
 	r.checkGaps()
 }
 
+func TestAnEmptyLogIsTheSameAfterARestart(t *testing.T) {
+	r := newRig(t)
+	w := r.writer()
+	r.drain()
+	r.restart()
+	w.write(1)
+	r.drain()
+	w.check()
+	if r.rotated != 0 {
+		t.Errorf("%d rotations", r.rotated)
+	}
+}
+
 func TestTheFirstPositionIsThereBeforeTheFirstRead(t *testing.T) {
 	r := newRig(t)
 	r.opts.Start = StartEnd
