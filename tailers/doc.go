@@ -20,8 +20,8 @@
 // rotated and deleted while nobody looked leaves no trace. Two files that are
 // the same up to their end are one generation, and so have the same event ids.
 // Lines written to a rotated file later than RotateWait are read when the next
-// rotation, or any change in the folder, makes the Follower look, unless its
-// file was compressed by then. A compressor that does not keep the time of a
+// change in the folder makes the Follower look, if the file is one of the last
+// sixteen and not compressed by then. A compressor that does not keep the time of a
 // file older than the last sixteen makes it look new: its lines come again,
 // with the same ids.
 //

@@ -82,6 +82,29 @@ func TestACancelledSearchIsTakenUpAgain(t *testing.T) {
 	r.checkGaps()
 }
 
+func TestASearchThatIsCancelledWhileRunningIsTakenUpAgain(t *testing.T) {
+	r := newRig(t)
+	w := r.writer()
+	w.write(2000)
+	r.drain()
+	w.write(2)
+	w.copytruncate()
+	compress(t, r.sibling(".1"), ".gz")
+	w.write(2)
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 3 {
+		r.pass(time.Second)
+		if _, err := r.f.Next(cancelled); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		r.f.Position()
+	}
+	r.drain()
+	w.check()
+	r.checkGaps()
+}
+
 func TestBacklog(t *testing.T) {
 	r := newRig(t)
 	expect := func(want int64) {

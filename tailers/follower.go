@@ -307,6 +307,9 @@ func (f *Follower) advanceHorizon() {
 		horizon = now
 	}
 	for _, g := range f.gens {
+		if g.file == nil {
+			return // is still being looked for
+		}
 		if t := g.info.ModTime(); g != f.current && !g.drained() && t.Before(horizon) {
 			horizon = t
 		}

@@ -180,6 +180,11 @@ func TestLinesWrittenToAClosedOldFileAreFoundAtTheNextRotation(t *testing.T) {
 	late := "a very late line\n"
 	appendTo(t, r.sibling(".1"), late)
 	w.gens[0].text += late
+	for range 3 {
+		w.write(1)
+		r.pass(2 * time.Second)
+		r.drain()
+	}
 	r.shift()
 	w.open()
 	w.write(1)

@@ -21,7 +21,7 @@ func (f *Follower) survey(ctx context.Context) error {
 	}
 	searching := slices.ContainsFunc(f.gens, func(g *generation) bool { return g.file == nil })
 	seen, settled, err := gather(f.path, func(info fs.FileInfo) bool {
-		return searching || f.first || !info.ModTime().Before(f.horizon)
+		return searching || f.first || !info.ModTime().Before(f.horizon) || f.grew(info)
 	})
 	if err != nil {
 		f.complain("look for rotated files", err)
@@ -61,6 +61,14 @@ func (f *Follower) survey(ctx context.Context) error {
 		f.advanceHorizon()
 	}
 	return nil
+}
+
+// grew reports whether something was written to a file that is done.
+func (f *Follower) grew(info fs.FileInfo) bool {
+	id := identOf(info)
+	return slices.ContainsFunc(f.done, func(r record) bool {
+		return id != (ident{}) && id == r.ident() && info.Size() > r.Offset
+	})
 }
 
 // recognise finds the generation that s is by device, inode and content.
