@@ -35,6 +35,7 @@ func TestFaults(t *testing.T) {
 		{"a missing log is waited for, said once and read from its start", testMissingLog},
 		{"a wrong broker address is said and shown, and mtatap stays", testWrongBroker},
 		{"a reload with bad rules keeps the old ones", testReload},
+		{"killed at its first checkpoint", testKilledAtFirstCheckpoint},
 		{"killed in the middle of rotations", testKilledInRotations},
 		{"killed at random in rotations at random", testKilledAtRandom},
 		{"Kafka is down at the start and at the stop", testKafkaDownAtStart},
@@ -45,6 +46,36 @@ func TestFaults(t *testing.T) {
 			broker.CreateTopic(topic, partitions, nil)
 			c.test(t, broker, topic)
 		})
+	}
+}
+
+// testKilledAtFirstCheckpoint kills mtatap as soon as it has saved how far it
+// has read: what it knew of messages under way must be found again.
+func testKilledAtFirstCheckpoint(t *testing.T, broker *lab.Kafka, topic string) {
+	for n := range 4 {
+		topic := fmt.Sprint(topic, "-", n)
+		broker.CreateTopic(topic, partitions, nil)
+		s := newSidecar(t, broker.Addr(), topic)
+		log := newMailLog(t, s.source, linesASecond)
+		log.start()
+		time.Sleep(600 * time.Millisecond)
+		s.launch()
+		checkpoint := filepath.Join(s.dir, "state", "checkpoint.json")
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(200 * time.Microsecond) {
+			text, err := os.ReadFile(checkpoint)
+			if err == nil && countLines(string(text), `"offset"`) > countLines(string(text), `"offset": 0`) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("no checkpoint is saved")
+			}
+		}
+		s.kill()
+		s.start()
+		time.Sleep(300 * time.Millisecond)
+		log.end()
+		s.awaitCaughtUp(catchUp)
+		s.finish(broker, log)
 	}
 }
 
