@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -26,6 +27,11 @@ type wiring struct {
 
 // connect adds sinks, dead letters and privacy to o. Nothing connects yet.
 func (w *wiring) connect(o *pipeline.Options) error {
+	if dir := w.config.StateDir; dir != "" { // dead letters live there too
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("make state directory: %w", err)
+		}
+	}
 	mask, err := privacy.New(w.config.Privacy)
 	if err != nil {
 		return err
@@ -35,7 +41,7 @@ func (w *wiring) connect(o *pipeline.Options) error {
 	}
 	dead := sinks.NewDeadLetters(w.config.DeadLetters, func(sink string, cause sinks.Cause) { w.metrics.DeadLetter(sink, string(cause)) })
 	if w.config.DeadLetters.Path != "" {
-		o.Keeper = lineKeeper{dead, mask}
+		o.Keeper = lineKeeper{dead}
 	}
 	o.Limits = pipeline.Limits{Events: w.config.Batch.Events, Bytes: w.config.Batch.Bytes, Linger: w.config.Batch.Linger}
 	durable := false
@@ -43,7 +49,7 @@ func (w *wiring) connect(o *pipeline.Options) error {
 		durable = durable || s.Required
 	}
 	for _, s := range w.config.Sinks {
-		deps := sinks.Deps{Name: s.Name, Log: w.log.With("sink", s.Name), Failed: w.metrics.SinkFailed(s.Name), DeadLetters: dead}
+		deps := sinks.Deps{Name: s.Name, Log: w.log, Failed: w.metrics.SinkFailed(s.Name), DeadLetters: dead}
 		writer, err := w.sink(s, deps)
 		if err != nil {
 			return fmt.Errorf("open sink %s: %w", s.Name, err)
@@ -71,19 +77,12 @@ func (w *wiring) sink(s config.Sink, deps sinks.Deps) (pipeline.Writer, error) {
 }
 
 // lineKeeper puts lines that cannot be read into the dead letters.
-type lineKeeper struct {
-	dead *sinks.DeadLetters
-	mask *privacy.Mask
-}
+type lineKeeper struct{ dead *sinks.DeadLetters }
 
 func (k lineKeeper) KeepLines(lines []pipeline.UnparsedLine) error {
 	letters := make([]sinks.DeadLetter, len(lines))
 	for i, l := range lines {
-		text := l.Text
-		if k.mask != nil {
-			text = k.mask.Text(text)
-		}
-		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(text))
+		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(l.Text))
 	}
 	return k.dead.Put(letters...)
 }

@@ -157,7 +157,7 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	}
 	log := f.log.With("file", file)
 	tail := l.Tail
-	tail.Events, tail.Logger = metrics, log
+	tail.Events, tail.Logger = metrics, f.log
 	var position, memory tailers.Position
 	if f.store != nil {
 		var found tailers.Found
@@ -176,7 +176,13 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	r.acked.Store(&position)
 	r.caughtUp.Store(f.now().UnixNano())
 	if f.acks != nil {
-		f.acks.advance(file, position, nil)
+		var remembered []byte
+		if memory.IsZero() {
+			// No position may ever be saved without a memory at or before it, or
+			// a crash right now would lose the joins of messages under way.
+			remembered = parser.Snapshot([]byte{})
+		}
+		f.acks.advance(file, position, remembered)
 	}
 	return r, nil
 }

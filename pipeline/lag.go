@@ -68,7 +68,9 @@ func (f *following) lags() map[string]lag {
 	lags := map[string]lag{}
 	for file, r := range f.readers {
 		total := lags[r.source]
-		if behind := tailers.Backlog(file, *r.acked.Load()); behind > 0 {
+		// The length of compressed files is unknown, so the bytes may be too few;
+		// what is under way shows that something is behind all the same.
+		if behind := tailers.Backlog(file, *r.acked.Load()); behind > 0 || r.underWay.Load() > 0 {
 			total.bytes += behind
 			total.since = max(total.since, f.now().Sub(time.Unix(0, r.caughtUp.Load())))
 		} else {

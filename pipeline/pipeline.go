@@ -14,10 +14,14 @@ import (
 	"mtatap/rules"
 )
 
-// Privacy hides addresses before an event is encoded.
+// Privacy hides addresses before anything is published, kept or logged. It is
+// called from several goroutines.
 type Privacy interface {
-	// Apply changes the addresses of e. It is called from several goroutines.
+	// Apply changes the addresses of e.
 	Apply(e *event.Event)
+	// Text returns s with what looks like an address in it hidden, and the known
+	// ones too.
+	Text(s string, known ...string) string
 }
 
 // LineKeeper sets lines aside that look like a status line but cannot be read.

@@ -64,7 +64,7 @@ type reader struct {
 type UnparsedLine struct {
 	File    string
 	Offset  int64
-	Text    string
+	Text    string // addresses hidden where privacy asks for it
 	Problem error
 }
 
@@ -202,6 +202,9 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	r.Pipeline.metrics.unparsed.WithLabelValues(mta, program).Inc()
 	r.counts.unparsed.Add(1)
 	text := string(line.Text)
+	if r.privacy != nil {
+		text = r.privacy.Text(text)
+	}
 	if r.unparsedLog.allow(program, r.now()) {
 		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "line", clip(text, 300))
 	}

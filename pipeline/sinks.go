@@ -35,7 +35,7 @@ type Sink struct {
 }
 
 const (
-	queuedBatches   = 4    // that wait for a busy sink
+	queuedBatches   = 2    // that wait for a busy sink
 	coalescedEvents = 4000 // in one Write, unless a single batch has more
 )
 
