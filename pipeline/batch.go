@@ -16,6 +16,7 @@ type batch struct {
 	events []event.Event
 	arena  []byte // the events' JSON, one after the other
 	ends   []int  // where each event's JSON ends in arena
+	size   int    // about how long the JSON will be
 
 	reader   *reader
 	position tailers.Position
@@ -29,23 +30,27 @@ type batch struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// extend appends an event for the caller to fill in and then encode. The
-// pointer is valid until the next call.
-func (b *batch) extend() *event.Event {
-	b.events = append(b.events, event.Event{})
-	return &b.events[len(b.events)-1]
+// add appends events of deliveries that were read at that time, still without
+// anything but what the log said.
+func (b *batch) add(deliveries []event.Delivery, observed time.Time) {
+	for i := range deliveries {
+		b.events = append(b.events, event.Event{Observed: observed})
+		b.events[len(b.events)-1].Delivery = deliveries[i]
+		b.size += jsonOverhead + len(deliveries[i].Raw)
+	}
 }
 
-// encode appends the JSON of the last event.
+// jsonOverhead is about how much longer an event's JSON is than its line.
+const jsonOverhead = 500
+
+// encode makes the JSON of each event, all in one arena.
 func (b *batch) encode(enc *event.Encoder) {
-	b.arena = enc.Append(b.arena, &b.events[len(b.events)-1])
-	b.ends = append(b.ends, len(b.arena))
-}
-
-// seal gives each event its part of the arena, which moves no more.
-func (b *batch) seal() {
+	for i := range b.events {
+		b.arena = enc.Append(b.arena, &b.events[i])
+		b.ends = append(b.ends, len(b.arena))
+	}
 	start := 0
-	for i, end := range b.ends {
+	for i, end := range b.ends { // the arena moves no more
 		b.events[i].JSON = b.arena[start:end:end]
 		start = end
 	}

@@ -74,7 +74,7 @@ func TestAFullQueueOfARequiredSinkStopsReadingAndLosesNothing(t *testing.T) {
 		p := newBench(t, nil, Sink{Name: "slow", Writer: slow, Required: true})
 		in := &input{follow: true}
 		var want []string
-		const most = 2*queuedBatches + 1 // written together, queued, and in the reader's hand
+		const most = 2*queuedBatches + 4 // written together, queued, and on the way there
 		for i := range 2 * most {
 			name := fmt.Sprint("a", i)
 			in.chunks, want = append(in.chunks, chunk("to "+name)), append(want, name)

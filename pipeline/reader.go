@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"mtatap/event"
 	"mtatap/parsers"
 	"mtatap/rules"
@@ -31,7 +33,8 @@ type Limits struct {
 // memoryEvery is how often what a parser remembers is saved.
 const memoryEvery = 10 * time.Second
 
-// reader is the goroutine of one file: it reads, parses, classifies and encodes.
+// reader is one file under way: a goroutine reads and parses, and a second one,
+// so that a backlog uses two cores, classifies, encodes and hands on.
 type reader struct {
 	*Pipeline
 	file      string
@@ -45,19 +48,22 @@ type reader struct {
 	acks      *checkpoints // nil where no positions are kept
 	reference time.Time    // for stamps without a year; zero: when a line is read
 
+	// Of the goroutine that reads.
 	batch      *batch
 	deliveries []event.Delivery
 	unparsed   []UnparsedLine
-	scratch    []byte
-	encoder    event.Encoder
 	saved      time.Time // when memory last went into a batch
+	atEnd      bool      // the last chunk left nothing to read
+
+	// Of the goroutine that decides.
+	scratch []byte
+	encoder event.Encoder
 
 	// What every required sink has completed; written by sinks, read by the lag
 	// metric.
 	acked    atomic.Pointer[tailers.Position]
 	caughtUp atomic.Int64 // when everything that was there was last acknowledged, in Unix nanoseconds
 	underWay atomic.Int32 // batches handed on and not acknowledged
-	atEnd    bool         // the last chunk left nothing to read
 }
 
 // UnparsedLine is a line that looks like a status line but could not be read.
@@ -71,14 +77,34 @@ type UnparsedLine struct {
 // run reads to the end of a replay, or until ctx ends. What was read and not yet
 // handed on then is read again at the next start.
 func (r *reader) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	parsed := make(chan *batch, 1)
+	group.Go(func() error {
+		defer close(parsed)
+		return r.read(ctx, parsed)
+	})
+	group.Go(func() error {
+		for b := range parsed {
+			r.decide(b)
+			if err := r.dispatch(ctx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// read gives batches of parsed deliveries to parsed, in order.
+func (r *reader) read(ctx context.Context, parsed chan<- *batch) error {
 	for {
 		chunk, err := r.input.Next(ctx)
 		if errors.Is(err, io.EOF) {
 			r.deliveries = r.parser.Flush(r.deliveries[:0])
 			now := r.now().UTC()
 			r.begin(now)
-			r.addEvents(r.Rules(), now)
-			return r.handOn(ctx, true)
+			r.batch.add(r.deliveries, now)
+			return r.handOn(ctx, parsed, true)
 		}
 		if err != nil {
 			return err
@@ -89,18 +115,16 @@ func (r *reader) run(ctx context.Context) error {
 		r.atEnd = !chunk.More
 		r.readLines(chunk)
 		if !chunk.Silent && (!chunk.More || r.full(chunk.Observed)) {
-			if err := r.handOn(ctx, !chunk.More); err != nil {
+			if err := r.handOn(ctx, parsed, !chunk.More); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// readLines turns the lines of a chunk into events of the current batch. One
-// rule set decides the whole chunk, also when a reload comes between.
+// readLines turns the lines of a chunk into deliveries of the current batch.
 func (r *reader) readLines(chunk tailers.Chunk) {
 	r.begin(chunk.Observed)
-	set := r.Rules()
 	line := parsers.Line{Origin: chunk.Origin, Reference: chunk.Observed}
 	if !r.reference.IsZero() {
 		line.Reference = r.reference
@@ -115,8 +139,8 @@ func (r *reader) readLines(chunk tailers.Chunk) {
 		if r.deliveries, err = r.parser.Parse(r.deliveries[:0], line); err != nil && !chunk.Silent {
 			r.noteUnparsed(line, err)
 		}
-		if len(r.deliveries) > 0 && !chunk.Silent {
-			r.addEvents(set, chunk.Observed)
+		if !chunk.Silent {
+			r.batch.add(r.deliveries, chunk.Observed)
 		}
 	}
 	if !chunk.Silent {
@@ -136,30 +160,32 @@ func (r *reader) begin(read time.Time) {
 	}
 }
 
-func (r *reader) addEvents(set *rules.Set, observed time.Time) {
-	for i := range r.deliveries {
-		d := &r.deliveries[i]
-		e := r.batch.extend()
-		e.Delivery, e.Observed, e.RulesVersion = *d, observed, set.SHA256()
-		e.ID, r.scratch = event.NewID(d, r.scratch)
-		e.RecipientDomain = event.Domain(d.Recipient)
-		e.Provider = set.Provider(d.Relay.Host, e.RecipientDomain)
-		in := rules.InputOf(d, e.Provider)
+// decide makes complete events of the deliveries of b. One rule set decides all
+// of them, also when a reload comes between.
+func (r *reader) decide(b *batch) {
+	set := r.Rules()
+	for i := range b.events {
+		e := &b.events[i]
+		e.RulesVersion = set.SHA256()
+		e.ID, r.scratch = event.NewID(&e.Delivery, r.scratch)
+		e.RecipientDomain = event.Domain(e.Recipient)
+		e.Provider = set.Provider(e.Relay.Host, e.RecipientDomain)
+		in := rules.InputOf(&e.Delivery, e.Provider)
 		e.Verdict = set.Classify(&in)
 		if r.privacy != nil {
 			r.privacy.Apply(e)
 		}
-		r.batch.encode(&r.encoder)
 	}
+	b.encode(&r.encoder)
 }
 
 func (r *reader) full(now time.Time) bool {
-	return len(r.batch.events) >= r.limits.Events || len(r.batch.arena) >= r.limits.Bytes || now.Sub(r.batch.read) >= r.limits.Linger
+	return len(r.batch.events) >= r.limits.Events || r.batch.size >= r.limits.Bytes || now.Sub(r.batch.read) >= r.limits.Linger
 }
 
-// handOn gives the current batch to every sink. It blocks while a sink that is
+// handOn gives the current batch on to be decided. It blocks while a sink that is
 // waited for has no room.
-func (r *reader) handOn(ctx context.Context, caughtUp bool) error {
+func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool) error {
 	if err := r.keepUnparsed(ctx); err != nil {
 		return err
 	}
@@ -174,9 +200,13 @@ func (r *reader) handOn(ctx context.Context, caughtUp bool) error {
 	if now := r.now(); r.acks != nil && now.Sub(r.saved) >= memoryEvery {
 		b.memory, r.saved = r.parser.Snapshot([]byte{}), now
 	}
-	b.seal()
 	r.underWay.Add(1)
-	return r.dispatch(ctx, b)
+	select {
+	case parsed <- b:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // acknowledge is called when every required sink has completed b: in order,
