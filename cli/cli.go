@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/spf13/cobra"
 )
@@ -92,4 +93,12 @@ func oneOf(flag, value string, allowed ...string) error {
 		}
 	}
 	return usageError{fmt.Errorf("--%s: unknown value %q, use one of %v", flag, value, allowed)}
+}
+
+// preferMemory collects garbage earlier than Go does by itself, unless the user
+// chose: beside a mail server, memory is dearer than time.
+func preferMemory(env Environment) {
+	if _, chosen := env.Getenv("GOGC"); !chosen {
+		debug.SetGCPercent(60)
+	}
 }

@@ -61,6 +61,7 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	if r.toSinks && r.config == "" {
 		return usageError{errors.New("--to-sinks needs --config.file")}
 	}
+	preferMemory(r.env)
 	open, reference, err := r.parser()
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -115,9 +114,7 @@ type service struct {
 
 // build makes everything that can fail before anything runs.
 func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *service, err error) {
-	if _, chosen := r.env.Getenv("GOGC"); !chosen {
-		debug.SetGCPercent(50) // beside a mail server, memory is dearer than time
-	}
+	preferMemory(r.env)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
 	metrics := pipeline.NewMetrics(registry)
