@@ -51,9 +51,9 @@ const topReasons = 10
 
 // print writes the tables: lines and events, by status, by category, top reasons.
 func (s *summary) print(w io.Writer, lines pipeline.Lines, took time.Duration) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.DiscardEmptyColumns)
-	row := func(name string, n int64) { fmt.Fprintf(t, "  %s\t%d\t\n", name, n) }
-	head := func(title string) { fmt.Fprintf(t, "%s\t\t\n", title) }
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(name string, n int64) { fmt.Fprintf(t, "  %s\t%10d\n", name, n) }
+	head := func(title string) { fmt.Fprintf(t, "%s\t\n", title) }
 
 	head(fmt.Sprintf("read in %s", took.Round(time.Millisecond)))
 	row("lines", lines.Read)
