@@ -73,9 +73,9 @@ func kafkaHint(err error, cfg config.Kafka) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "nothing listens at this address; a broker also announces addresses of its own (advertised.listeners)"
 	case closedByPeer(err) && cfg.TLS != nil:
-		return "the broker closed the connection: this port may not speak TLS, or may want a client certificate or other sasl settings"
+		return "the broker closed the connection: it stopped, or this port may not speak TLS, or may want a client certificate or other sasl settings"
 	case closedByPeer(err):
-		return "the broker closed the connection: this port may expect TLS or sasl"
+		return "the broker closed the connection: it stopped, or this port may expect TLS or sasl"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return "no answer in time: the broker may be overloaded, stopped, or behind a firewall; a listener that expects TLS also stays silent"
 	}
