@@ -56,7 +56,7 @@ func (a *automaton) step(state uint32, b byte) uint32 {
 func (a *automaton) found(state uint32) []target { return a.hits[a.hitsAt[state>>1]:] }
 
 // denseDepth is the depth of the last states with a dense row.
-const denseDepth = 2
+const denseDepth = 3
 
 // newAutomaton builds the automaton of the patterns, whose texts all differ.
 func newAutomaton(patterns []pattern) *automaton {
