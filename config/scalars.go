@@ -197,32 +197,41 @@ func unit(out *string) reader {
 
 // output reads the path of a file that we write. It need not exist.
 func output(out *string) reader {
-	return func(d *decoder, v value) {
-		var s string
-		text(&s)(d, v)
-		if s == "" {
-			return
-		}
-		path := d.resolve(s)
+	return path(out, nil, func(d *decoder, _ value, s, path string) string {
 		if strings.HasSuffix(s, "/") || d.isFolder(path) {
-			d.fail(v, "%s is a folder; write the path of a file in it", quote(v.node.Value))
-			return
+			return "is a folder; write the path of a file in it"
 		}
-		*out = path
-	}
+		return ""
+	})
 }
 
 // logPath reads the path or glob of a log. It need not exist.
 func logPath(out *string) reader {
+	return path(out, checkGlob, func(d *decoder, v value, s, path string) string {
+		if strings.HasSuffix(s, "/") || !isGlob(s) && d.isFolder(path) {
+			return "is a folder; write it as " + clip(filepath.Join(v.node.Value, "*.log"))
+		}
+		return ""
+	})
+}
+
+// path reads a path, of which mistake says what is wrong with it, "" if
+// nothing: s as it was written with variables replaced, and path made absolute.
+// Relative ones start at the folder of the configuration.
+func path(out *string, check func(string) error, mistake func(d *decoder, v value, s, path string) string) reader {
 	return func(d *decoder, v value) {
 		var s string
-		textThat(&s, checkGlob)(d, v)
+		if check == nil {
+			text(&s)(d, v)
+		} else {
+			textThat(&s, check)(d, v)
+		}
 		if s == "" {
 			return
 		}
 		path := d.resolve(s)
-		if strings.HasSuffix(s, "/") || !isGlob(s) && d.isFolder(path) {
-			d.fail(v, "%s is a folder; write it as %s", quote(v.node.Value), clip(filepath.Join(v.node.Value, "*.log")))
+		if m := mistake(d, v, s, path); m != "" {
+			d.fail(v, "%s %s", quote(v.node.Value), m)
 			return
 		}
 		*out = path
@@ -243,17 +252,10 @@ func isGlob(s string) bool { return strings.ContainsAny(s, `*?[\`) }
 
 // folder reads the path of a folder, which need not exist.
 func folder(out *string) reader {
-	return func(d *decoder, v value) {
-		var s string
-		text(&s)(d, v)
-		if s == "" {
-			return
-		}
-		path := d.resolve(s)
+	return path(out, nil, func(d *decoder, _ value, _, path string) string {
 		if info, err := d.stat(path); err == nil && !info.IsDir() {
-			d.fail(v, "%s is no folder; write the path of one", quote(v.node.Value))
-			return
+			return "is no folder; write the path of one"
 		}
-		*out = path
-	}
+		return ""
+	})
 }
