@@ -91,6 +91,9 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	} else {
 		stdout := sinks.NewStdout(r.env.Stdout, sinks.Deps{Name: "stdout", Log: log, Failed: metrics.SinkFailed("stdout")})
 		options.Sinks = []pipeline.Sink{{Name: "stdout", Writer: stdout, Required: true}}
+		if err := hideAddresses(cfg.Privacy, &options); err != nil {
+			return err
+		}
 	}
 	if !r.quiet {
 		options.Sinks = append(options.Sinks, pipeline.Sink{Name: "summary", Writer: counted, Patient: true})

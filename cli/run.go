@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"mtatap/config"
 	"mtatap/pipeline"
@@ -71,7 +69,7 @@ func (r *run) run(ctx context.Context, files []string) error {
 	}
 	defer s.close()
 	s.reloadLevel = func() error { return r.reloadLevel(level) }
-	return s.serve(ctx, r.env)
+	return s.serve(ctx)
 }
 
 // load returns the configuration of the file, or that of the plain FILE mode.
@@ -126,7 +124,7 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	if err := s.connect(&options); err != nil {
 		return nil, err
 	}
-	if s.counters, err = s.eventMetrics(registry, set); err != nil {
+	if s.counters, err = sinks.NewMetrics(registry, s.labels(set)); err != nil {
 		return nil, err
 	}
 	options.Sinks = append(options.Sinks, pipeline.Sink{Name: "metrics", Writer: s.counters, Patient: true})
@@ -159,7 +157,7 @@ func (s *service) close() {
 
 // serve runs until ctx ends: the web server stops last, so that metrics can be
 // read while sinks drain.
-func (s *service) serve(ctx context.Context, env Environment) error {
+func (s *service) serve(ctx context.Context) error {
 	webCtx, stopWeb := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWeb()
 	ctx, stop := context.WithCancel(ctx)
@@ -172,7 +170,7 @@ func (s *service) serve(ctx context.Context, env Environment) error {
 		}
 		return err
 	})
-	group.Go(func() error { s.handleSignals(ctx, env); return nil })
+	group.Go(func() error { s.handleSignals(ctx); return nil })
 	group.Go(func() error { s.beat(ctx); return nil })
 	s.notify(daemon.SdNotifyReady)
 	s.log.Info("mtatap started", "version", readBuildInfo().version, "sources", len(s.config.Sources), "sinks", len(s.config.Sinks), "rules", s.pipeline.Rules().Version())
@@ -188,10 +186,10 @@ func (s *service) serve(ctx context.Context, env Environment) error {
 	return err
 }
 
-func (s *service) handleSignals(ctx context.Context, env Environment) {
+func (s *service) handleSignals(ctx context.Context) {
 	for {
 		select {
-		case <-env.Reload:
+		case <-s.env.Reload:
 			_ = s.reload() // logged and shown by a gauge
 		case <-ctx.Done():
 			return
@@ -204,7 +202,7 @@ func (s *service) handleSignals(ctx context.Context, env Environment) {
 func (s *service) reload() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	s.notify(daemon.SdNotifyReloading + fmt.Sprintf("\nMONOTONIC_USEC=%d", monotonicMicroseconds()))
+	s.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 	defer s.notify(daemon.SdNotifyReady)
 	set, err := loadRules(s.config.Rules, s.env.Rules)
 	if err == nil {
@@ -245,15 +243,6 @@ func (s *service) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {
 		s.log.Warn("systemd not notified", "err", err)
 	}
-}
-
-// monotonicMicroseconds is the clock that systemd wants with a reload.
-func monotonicMicroseconds() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0
-	}
-	return ts.Nano() / 1000
 }
 
 func buildInfoCollector() prometheus.Collector {

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"mtatap/config"
 	"mtatap/event"
 	"mtatap/parsers"
@@ -32,12 +30,8 @@ func (w *wiring) connect(o *pipeline.Options) error {
 			return fmt.Errorf("make state directory: %w", err)
 		}
 	}
-	mask, err := privacy.New(w.config.Privacy)
-	if err != nil {
+	if err := hideAddresses(w.config.Privacy, o); err != nil {
 		return err
-	}
-	if mask != nil {
-		o.Privacy = mask
 	}
 	dead := sinks.NewDeadLetters(w.config.DeadLetters, func(sink string, cause sinks.Cause) { w.metrics.DeadLetter(sink, string(cause)) })
 	if w.config.DeadLetters.Path != "" {
@@ -60,6 +54,15 @@ func (w *wiring) connect(o *pipeline.Options) error {
 		o.Sinks = append(o.Sinks, pipeline.Sink{Name: s.Name, Writer: writer, Required: required})
 	}
 	return nil
+}
+
+// hideAddresses lets o publish addresses as cfg says.
+func hideAddresses(cfg config.Privacy, o *pipeline.Options) error {
+	mask, err := privacy.New(cfg)
+	if mask != nil { // a nil *Mask would be a Privacy that is not nil
+		o.Privacy = mask
+	}
+	return err
 }
 
 func (w *wiring) sink(s config.Sink, deps sinks.Deps) (pipeline.Writer, error) {
@@ -110,11 +113,7 @@ func (w *wiring) followed() ([]pipeline.Log, error) {
 	return logs, nil
 }
 
-// eventMetrics are the event counters, as a sink.
-func (w *wiring) eventMetrics(reg prometheus.Registerer, set *rules.Set) (*sinks.Metrics, error) {
-	return sinks.NewMetrics(reg, w.labels(set))
-}
-
+// labels are the values that labels of event metrics may have with set.
 func (w *wiring) labels(set *rules.Set) sinks.Labels {
 	var mtas []event.MTA
 	for _, s := range w.config.Sources {
