@@ -3,6 +3,8 @@ package pipeline
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"mtatap/tailers"
 )
 
 // Metrics is the health of the pipeline itself. Events are counted by a sink,
@@ -77,10 +79,14 @@ type fileMetrics struct {
 }
 
 func (m *Metrics) of(source string) *fileMetrics {
+	gaps := m.gaps.MustCurryWith(prometheus.Labels{"source": source})
+	for _, kind := range tailers.GapKinds() {
+		gaps.WithLabelValues(kind) // at 0, so that the first gap shows as a rise
+	}
 	return &fileMetrics{
 		lines: m.lines.WithLabelValues(source), evictions: m.evictions.WithLabelValues(source),
 		rotations: m.rotations.WithLabelValues(source), truncated: m.truncated.WithLabelValues(source),
-		gaps: m.gaps.MustCurryWith(prometheus.Labels{"source": source}),
+		gaps: gaps,
 	}
 }
 

@@ -25,9 +25,6 @@ const (
 	CauseUnparsed Cause = "unparsed"  // a log line that should have been understood
 )
 
-// Causes returns every cause.
-func Causes() []Cause { return []Cause{CauseTooLarge, CauseInvalid, CauseRefused, CauseUnparsed} }
-
 // UnparsedSink is what a dead letter of a log line has as its sink.
 const UnparsedSink = "parser"
 
