@@ -17,13 +17,18 @@ func FindAddress(s string) (start, end int) {
 			return -1, -1
 		}
 		at += from
-		start, end = startOfLocal(s[:at]), endOfDomain(s, at+width)
+		low := max(0, at-maxLocal)
+		start, end = low+startOfLocal(s[low:at]), endOfDomain(s, at+width)
 		if start < at && end > at+width {
 			return start, end
 		}
 		from = at + width
 	}
 }
+
+// maxLocal is how far back the local part is looked for, in bytes: RFC 5321
+// allows 64, and a text of nothing but "@" must not cost the square of its length.
+const maxLocal = 512
 
 // nextAt returns where the first "@" of s stands and how long it is.
 func nextAt(s string) (at, width int) {
