@@ -135,7 +135,7 @@ func FuzzText(f *testing.F) {
 			known = ""
 		}
 		out := m.Text(s, known)
-		if start, end := event.FindAddress(out); start >= 0 {
+		if start, end := event.FindAddress(out); start >= 0 && !strings.Contains(out[start:end], hiddenAddress) {
 			t.Errorf("%q became %q with %q left", s, out, out[start:end])
 		}
 		if strings.Contains(known, "@") && indexFold(out, known) >= 0 {
