@@ -1,0 +1,366 @@
+package review
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+
+	"mtatap/event"
+	"mtatap/rules"
+)
+
+// Suggestions finds the replies that no rule knows: those that a code table or
+// the default has decided.
+type Suggestions struct {
+	set       *rules.Set
+	templates *templates[suggestionKey]
+	details   map[*Template[suggestionKey]]*detail
+
+	Replies   int // replies seen; those that were delivered are not counted
+	Undecided int // decided by no rule
+}
+
+// suggestionKey is what the replies of one suggestion have in common.
+type suggestionKey struct {
+	rule     string
+	category event.Category
+	reason   string
+}
+
+type detail struct{ statuses, providers map[string]int }
+
+// Suggestion is a template of replies that no rule knows.
+type Suggestion struct {
+	Template  string
+	Count     int
+	Rule      string // what decided: a row of a code table, or the default
+	Category  event.Category
+	Reason    string
+	Statuses  map[string]int
+	Providers map[string]int
+	Samples   []string // without addresses
+	// Stub is a rule in YAML that knows the replies, as an item of the list
+	// under "rules"; "" where there is none, and Why says why.
+	Stub string
+	Why  string
+}
+
+// YAML returns the stub, or why there is none, below comments that say what it
+// is about. Every line is the stub's own or a comment.
+func (g *Suggestion) YAML() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %d replies: %s; %s\n# %s\n", g.Count, listCounts(g.Statuses), listCounts(g.Providers), g.Template)
+	if g.Stub == "" {
+		fmt.Fprintf(&b, "# %s, now %s by %s\n", g.Why, g.Category, g.Rule)
+	}
+	return b.String() + g.Stub
+}
+
+func listCounts(counts map[string]int) string {
+	var all []string
+	for _, name := range byCount(counts) {
+		all = append(all, fmt.Sprint(name, " ", counts[name]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// NewSuggestions returns suggestions of rules to add to set.
+func NewSuggestions(set *rules.Set) *Suggestions {
+	return &Suggestions{set: set, templates: newTemplates[suggestionKey](), details: map[*Template[suggestionKey]]*detail{}}
+}
+
+// Add notes r if no rule decides it.
+func (s *Suggestions) Add(r *Reply) {
+	v := r.Verdict(s.set)
+	if v.Category == event.CategoryDelivered {
+		return
+	}
+	s.Replies++
+	if rules.ByText(v.Rule) {
+		return
+	}
+	s.Undecided++
+	text := clean(r.Shown)
+	if text == "" {
+		return
+	}
+	t := s.templates.add(suggestionKey{v.Rule, v.Category, v.Reason}, text)
+	if len(s.details) > 2*maxTemplates {
+		s.forgetDropped()
+	}
+	d := s.details[t]
+	if d == nil {
+		d = &detail{statuses: map[string]int{}, providers: map[string]int{}}
+		s.details[t] = d
+	}
+	if status := r.Input.Status.String(); status != "" {
+		d.statuses[status]++
+	}
+	provider := r.Input.Provider
+	if provider == "" {
+		provider = s.set.Provider(r.RelayHost, r.RecipientDomain)
+	}
+	if slices.Contains(s.set.Providers(), provider) || provider == rules.OtherProvider {
+		d.providers[provider]++
+	}
+}
+
+// forgetDropped lets go of the details of templates that are gone.
+func (s *Suggestions) forgetDropped() {
+	kept := make(map[*Template[suggestionKey]]*detail, s.templates.count)
+	for _, all := range s.templates.leaves {
+		for _, t := range all {
+			if d := s.details[t]; d != nil {
+				kept[t] = d
+			}
+		}
+	}
+	s.details = kept
+}
+
+// Top returns at most n suggestions, the most frequent first.
+func (s *Suggestions) Top(n int) []Suggestion {
+	var all []Suggestion
+	w := stubWriter{known: s.set.Rules(), taken: map[string]bool{}}
+	for _, u := range w.known {
+		w.taken[u.ID] = true
+	}
+	for _, t := range s.templates.all() {
+		if len(all) == n {
+			break
+		}
+		d := s.details[t]
+		g := Suggestion{
+			Template: t.String(), Count: t.Count, Rule: t.Key.rule, Category: t.Key.category, Reason: t.Key.reason,
+			Statuses: d.statuses, Providers: d.providers,
+		}
+		for _, text := range t.Samples {
+			g.Samples = append(g.Samples, withoutAddresses(text))
+		}
+		g.Stub, g.Why = w.stub(&g, t.tokens)
+		all = append(all, g)
+	}
+	return all
+}
+
+// stubWriter writes rules that do not get in each other's way.
+type stubWriter struct {
+	known   []rules.RuleInfo
+	taken   map[string]bool // ids
+	written []*rules.Set    // for each rule written, a set of nothing else
+}
+
+// stub returns a rule for g in YAML, or why there is none.
+func (w *stubWriter) stub(g *Suggestion, tokens []string) (stub, why string) {
+	for _, before := range w.written {
+		if decides(before, g.Samples[0]) {
+			return "", "a rule above knows these too"
+		}
+	}
+	runs := constantRuns(tokens)
+	why = "too few words of their own for a rule"
+	for _, parts := range [][]string{longest(runs, 4), longest(runs, 2), longest(runs, 1)} {
+		if !meaningful(parts) {
+			continue
+		}
+		c := conditionOf(parts)
+		set := trial(c, g.Samples)
+		if set == nil {
+			continue
+		}
+		if rule := w.robbed(set); rule != "" {
+			why = fmt.Sprintf("their words are also in an example of rule %s", rule)
+			continue
+		}
+		w.written = append(w.written, set)
+		return w.write(g, c, parts), ""
+	}
+	return "", why
+}
+
+// robbed returns a rule that has an example which the rule of set would take
+// from it.
+func (w *stubWriter) robbed(set *rules.Set) string {
+	for _, u := range w.known {
+		for _, example := range u.Examples {
+			if decides(set, example) {
+				return u.ID
+			}
+		}
+	}
+	return ""
+}
+
+// decides reports whether the one rule of a trial set decides text.
+func decides(set *rules.Set, text string) bool {
+	in := rules.ParseText(text)
+	in.Status = event.Bounced
+	return set.Classify(&in).Rule == trialRule
+}
+
+// maxRun is how long a run of words in a pattern may get, in bytes.
+const maxRun = 150
+
+// constantRuns returns the runs of words that all replies of a template share.
+func constantRuns(tokens []string) (runs []string) {
+	run := ""
+	end := func() {
+		if run = strings.Trim(run, ` .,;:!?-'"()[]`); len(run) > 2 && strings.ContainsFunc(run, isWordRune) {
+			runs = append(runs, run)
+		}
+		run = ""
+	}
+	for _, t := range tokens {
+		if strings.ContainsAny(t, "<>@") || len(run)+len(t) > maxRun {
+			end()
+		}
+		if !strings.ContainsAny(t, "<>@") && len(t) <= maxRun {
+			run += " " + t
+		}
+	}
+	end()
+	return runs
+}
+
+func isWordRune(r rune) bool { return r >= 0x80 || r < 0x80 && letter(byte(r)) }
+
+// meaningful reports whether runs have enough words to tell replies apart.
+func meaningful(runs []string) bool {
+	letters, words := 0, 0
+	for _, run := range runs {
+		words += len(strings.Fields(run))
+		for _, r := range run {
+			switch {
+			case r >= 0x80:
+				letters, words = letters+3, words+1 // there may be no spaces
+			case letter(byte(r)):
+				letters++
+			}
+		}
+	}
+	return letters >= 10 && words >= 2
+}
+
+// longest returns the n longest runs in the order in which they stand.
+func longest(runs []string, n int) []string {
+	if len(runs) <= n {
+		return runs
+	}
+	order := make([]int, len(runs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return len(runs[b]) - len(runs[a]) })
+	order = order[:n]
+	slices.Sort(order)
+	var some []string
+	for _, i := range order {
+		some = append(some, runs[i])
+	}
+	return some
+}
+
+// condition is the pattern of a stub.
+type condition struct {
+	Match  string `yaml:"match,omitempty"`
+	Phrase string `yaml:"phrase,omitempty"`
+}
+
+var phraseMeta = strings.NewReplacer(`*`, `\*`, `+`, `\+`, `(`, `\(`, `)`, `\)`, `{`, `\{`, `}`, `\}`, `|`, `\|`, `\`, `\\`, `#`, `\#`)
+
+func conditionOf(parts []string) condition {
+	if len(parts) == 1 {
+		return condition{Match: strings.ToLower(parts[0])}
+	}
+	var escaped []string
+	for _, p := range parts {
+		escaped = append(escaped, phraseMeta.Replace(strings.ToLower(p)))
+	}
+	return condition{Phrase: strings.Join(escaped, " * ")}
+}
+
+const trialRule = "trial"
+
+// trial returns a set of one rule with that condition, nil if it would not
+// decide every one of texts.
+func trial(c condition, texts []string) *rules.Set {
+	type item struct {
+		ID        string `yaml:"id"`
+		Category  string `yaml:"category"`
+		condition `yaml:",inline"`
+		Examples  []string `yaml:"examples"`
+	}
+	type category struct {
+		Type   string `yaml:"type"`
+		Compat int    `yaml:"compat"`
+		Action string `yaml:"action"`
+	}
+	data, err := yaml.Marshal(map[string]any{
+		"schema": 1, "version": "1",
+		"categories": map[event.Category]category{
+			event.CategoryGeneral: {"soft", 20, "watch"}, event.CategoryTransient: {"soft", 70, "retry"}, event.CategoryDelivered: {"none", 1, "none"},
+		},
+		"rules": []item{{trialRule, string(event.CategoryGeneral), c, texts}},
+	})
+	if err != nil {
+		return nil
+	}
+	set, err := rules.Parse("stub", data, nil)
+	if err != nil {
+		return nil
+	}
+	return set
+}
+
+func (w *stubWriter) write(g *Suggestion, c condition, parts []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "- id: %s\n", w.id(parts))
+	if c.Match != "" {
+		fmt.Fprintf(&b, "  match: %s\n", scalar(c.Match))
+	} else {
+		fmt.Fprintf(&b, "  phrase: %s\n", scalar(c.Phrase))
+	}
+	fmt.Fprintf(&b, "  category: %s # what %s says: choose by what the words mean\n", g.Category, g.Rule)
+	reason := g.Reason
+	if reason == "" {
+		reason = "unnamed"
+	}
+	fmt.Fprintf(&b, "  reason: %s # name it\n  examples:\n", reason)
+	for _, text := range g.Samples {
+		fmt.Fprintf(&b, "    - %s\n", scalar(text))
+	}
+	return b.String()
+}
+
+// scalar returns s as YAML writes it on one line.
+func scalar(s string) string {
+	data, err := yaml.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// id returns an id made of the first words of a pattern that no rule has yet.
+func (w *stubWriter) id(parts []string) string {
+	var words []string
+	for _, word := range strings.FieldsFunc(strings.ToLower(strings.Join(parts, " ")), func(r rune) bool {
+		return r >= 0x80 || !letter(byte(r)) && !digit(byte(r))
+	}) {
+		if words = append(words, word); len(words) == 4 {
+			break
+		}
+	}
+	id := "new-" + strings.Join(words, "-")
+	if len(words) == 0 {
+		id = "new-reply"
+	}
+	base := id
+	for n := 2; w.taken[id]; n++ {
+		id = fmt.Sprint(base, "-", n)
+	}
+	w.taken[id] = true
+	return id
+}
