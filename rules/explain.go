@@ -2,7 +2,6 @@ package rules
 
 import (
 	"bytes"
-	"fmt"
 
 	"mtatap/event"
 )
@@ -79,7 +78,7 @@ func (s *Set) Explain(in *Input) Explanation {
 func (s *Set) ruleMatch(i int, sc *scratch) RuleMatch {
 	u := s.rules[i]
 	return RuleMatch{
-		ID: u.id, Where: fmt.Sprintf("%s:%d", u.file, u.line), Words: s.matchedWords(i, sc),
+		ID: u.id, Where: u.where(), Words: s.matchedWords(i, sc),
 		Category: event.Category(u.category.text), Reason: u.reason,
 	}
 }

@@ -71,7 +71,7 @@ func (r *reader) join(f *file, base *Set) *Set {
 	if base == nil {
 		base = &Set{}
 	}
-	s := &Set{version: f.version, words: f.allWords(base)}
+	s := &Set{name: r.name, version: f.version, words: f.allWords(base)}
 	s.categories = overlay(base.categories, f.categories, func(c category) event.Category { return c.name })
 	s.providers = r.joinProviders(f, base)
 	s.conversions = slices.Clone(base.conversions)
@@ -184,6 +184,9 @@ func (r *reader) joinRules(f *file, base *Set) []*rule {
 	old := slices.Clone(base.rules)
 	for _, d := range f.disable {
 		i, ok := at[d.text]
+		if r.full() {
+			break
+		}
 		if !ok {
 			r.fail(d.line, "disable: the default set has no rule %q%s", d.text, didYouMean(d.text, ids))
 			continue

@@ -33,6 +33,16 @@ type phrase struct {
 	gaps   []int32
 }
 
+// size returns how many bytes the pieces have.
+func (p *phrase) size() (n int) {
+	for _, one := range p.parts {
+		for _, piece := range one {
+			n += len(piece.text)
+		}
+	}
+	return n
+}
+
 // part is a set of pieces any of which may stand in its place.
 type part []piece
 
