@@ -107,13 +107,21 @@ func printChange(w io.Writer, c *review.Change, samples int) {
 	before, after := c.Key.Old, c.Key.New
 	fmt.Fprintf(w, "  %s (%s, %s) -> %s (%s, %s)  %d\n", before.Rule, dash(before.Reason), action(before), after.Rule, dash(after.Reason), action(after), c.Count)
 	for _, t := range c.Templates {
-		fmt.Fprintf(w, "    %7d  %s\n", t.Count, t)
+		fmt.Fprintf(w, "    %7d  %s\n", t.Count, clip(t.String()))
 		for _, s := range t.Samples[:min(len(t.Samples), max(0, samples))] {
 			if s != t.String() {
-				fmt.Fprintf(w, "             e.g. %s\n", s)
+				fmt.Fprintf(w, "             e.g. %s\n", clip(s))
 			}
 		}
 	}
+}
+
+// clip returns at most the first 200 runes of s: an example, not a transcript.
+func clip(s string) string {
+	if runes := []rune(s); len(runes) > 200 {
+		return string(runes[:200]) + "..."
+	}
+	return s
 }
 
 func action(v event.Verdict) string {

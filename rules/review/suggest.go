@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -139,7 +140,7 @@ func (s *Suggestions) Top(n int) []Suggestion {
 		for _, text := range t.Samples {
 			g.Samples = append(g.Samples, withoutAddresses(text))
 		}
-		g.Stub, g.Why = w.stub(&g, t.tokens)
+		g.Stub, g.Why = w.stub(&g, t)
 		all = append(all, g)
 	}
 	return all
@@ -153,19 +154,15 @@ type stubWriter struct {
 }
 
 // stub returns a rule for g in YAML, or why there is none.
-func (w *stubWriter) stub(g *Suggestion, tokens []string) (stub, why string) {
+func (w *stubWriter) stub(g *Suggestion, t *Template[suggestionKey]) (stub, why string) {
 	for _, before := range w.written {
 		if decides(before, g.Samples[0]) {
 			return "", "a rule above knows these too"
 		}
 	}
-	runs := constantRuns(tokens)
+	runs := constantRuns(t.tokens)
 	why = "too few words of their own for a rule"
-	for _, parts := range [][]string{longest(runs, 4), longest(runs, 2), longest(runs, 1)} {
-		if !meaningful(parts) {
-			continue
-		}
-		c := conditionOf(parts)
+	for _, c := range conditionsOf(t, runs) {
 		set := trial(c, g.Samples)
 		if set == nil {
 			continue
@@ -175,7 +172,7 @@ func (w *stubWriter) stub(g *Suggestion, tokens []string) (stub, why string) {
 			continue
 		}
 		w.written = append(w.written, set)
-		return w.write(g, c, parts), ""
+		return w.write(g, c, runs), ""
 	}
 	return "", why
 }
@@ -266,19 +263,63 @@ func longest(runs []string, n int) []string {
 type condition struct {
 	Match  string `yaml:"match,omitempty"`
 	Phrase string `yaml:"phrase,omitempty"`
+	Regex  string `yaml:"regex,omitempty"`
+}
+
+// line returns the condition in YAML.
+func (c condition) line() string {
+	switch {
+	case c.Match != "":
+		return "match: " + scalar(c.Match)
+	case c.Phrase != "":
+		return "phrase: " + scalar(c.Phrase)
+	}
+	return "regex: " + scalar(c.Regex)
 }
 
 var phraseMeta = strings.NewReplacer(`*`, `\*`, `+`, `\+`, `(`, `\(`, `)`, `\)`, `{`, `\{`, `}`, `\}`, `|`, `\|`, `\`, `\\`, `#`, `\#`)
 
-func conditionOf(parts []string) condition {
-	if len(parts) == 1 {
-		return condition{Match: strings.ToLower(parts[0])}
+// conditionsOf returns patterns for a template whose constant runs are given, the
+// broadest last but one: the last matches nothing but the whole reply.
+func conditionsOf[K comparable](t *Template[K], runs []string) (all []condition) {
+	for _, parts := range [][]string{longest(runs, 4), longest(runs, 2), longest(runs, 1)} {
+		if !meaningful(parts) {
+			continue
+		}
+		if len(parts) == 1 {
+			all = append(all, condition{Match: strings.ToLower(parts[0])})
+			continue
+		}
+		var escaped []string
+		for _, p := range parts {
+			escaped = append(escaped, phraseMeta.Replace(strings.ToLower(p)))
+		}
+		all = append(all, condition{Phrase: strings.Join(escaped, " * ")})
 	}
-	var escaped []string
-	for _, p := range parts {
-		escaped = append(escaped, phraseMeta.Replace(strings.ToLower(p)))
+	if len(runs) > 0 {
+		all = append(all, condition{Regex: wholeReply(t)})
 	}
-	return condition{Phrase: strings.Join(escaped, " * ")}
+	return all
+}
+
+// wholeReply returns an expression for replies of all words of a template.
+func wholeReply[K comparable](t *Template[K]) string {
+	var words []string
+	if t.code != "" {
+		words = append(words, regexp.QuoteMeta(t.code))
+	}
+	for _, w := range t.tokens {
+		if strings.ContainsAny(w, "<>@") {
+			words = append(words, `\S+`)
+		} else {
+			words = append(words, regexp.QuoteMeta(rules.Fold(w)))
+		}
+	}
+	end := "$"
+	if t.more {
+		end = " "
+	}
+	return "^" + strings.Join(words, " ") + end
 }
 
 const trialRule = "trial"
@@ -314,14 +355,9 @@ func trial(c condition, texts []string) *rules.Set {
 	return set
 }
 
-func (w *stubWriter) write(g *Suggestion, c condition, parts []string) string {
+func (w *stubWriter) write(g *Suggestion, c condition, runs []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "- id: %s\n", w.id(parts))
-	if c.Match != "" {
-		fmt.Fprintf(&b, "  match: %s\n", scalar(c.Match))
-	} else {
-		fmt.Fprintf(&b, "  phrase: %s\n", scalar(c.Phrase))
-	}
+	fmt.Fprintf(&b, "- id: %s\n  %s\n", w.id(runs), c.line())
 	fmt.Fprintf(&b, "  category: %s # what %s says: choose by what the words mean\n", g.Category, g.Rule)
 	reason := g.Reason
 	if reason == "" {
