@@ -66,6 +66,7 @@ type answer struct {
 	EnhancedCode string           `json:"enhanced_code,omitempty"`
 	Matched      []string         `json:"matched,omitempty"`
 	Shadowed     []string         `json:"shadowed,omitempty"`
+	Explanation  *explanation     `json:"explanation,omitempty"`
 }
 
 func (c *classify) run(args []string) error {
@@ -130,7 +131,7 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 	v := set.Classify(&in)
 	if c.output == "text" {
 		if c.explain {
-			return writeExplanation(w, set, &in)
+			return writeExplanation(w, newPainter(c.env), set, &in)
 		}
 		_, err := fmt.Fprintf(w, "%-18s %-20s %-11s %-30s %s\n", v.Category, dash(v.Reason), v.Action, v.Rule, printable(q.Text))
 		return err
@@ -138,7 +139,7 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 	a := answer{ID: q.ID, Category: v.Category, BounceType: v.BounceType, Reason: v.Reason, Action: v.Action, Resend: v.Resend,
 		Rule: v.Rule, SMTPCode: in.Code, EnhancedCode: in.Enhanced}
 	if c.explain {
-		a.Matched, a.Shadowed = explained(set, &in)
+		a.Matched, a.Shadowed, a.Explanation = explained(set, &in)
 	}
 	line, err := json.Marshal(a)
 	if err != nil {
