@@ -55,7 +55,7 @@ rules: [{id: probe, category: general, reason: %[1]s, status: bounced}]
 	p.SetRules(sets[0])
 	p.limits.Events = 100
 	in := &input{}
-	const chunks, lines = 200, 250
+	const chunks, lines = 60, 250
 	var names []string
 	for i := range lines {
 		names = append(names, fmt.Sprint("to a", i))

@@ -36,7 +36,7 @@ func TestApplyLeavesNoAddressInTheEvent(t *testing.T) {
 			}
 			e := bounced()
 			m.Apply(&e)
-			for _, s := range []string{e.Recipient, e.OriginalRecipient, e.Sender, e.Diagnostic} {
+			for _, s := range []string{e.Recipient, e.OriginalRecipient, e.Sender, e.Diagnostic, e.Key(), string(new(event.Encoder).Append(nil, &e))} {
 				if strings.Contains(s, "@") {
 					t.Errorf("an address is left in %q", s)
 				}
