@@ -82,9 +82,15 @@ func (r *reviewing) check() (err error) {
 		return err
 	}
 	if a := r.loaded.Privacy.Addresses; a != "" && a != "plain" {
-		// A hash tells people nothing, so a review drops what events hash.
-		r.mask, err = privacy.New(config.Privacy{Addresses: "drop"})
+		err = r.hideAddresses()
 	}
+	return err
+}
+
+// hideAddresses lets no address be shown. A hash tells people nothing, so what
+// events hash is dropped here.
+func (r *reviewing) hideAddresses() (err error) {
+	r.mask, err = privacy.New(config.Privacy{Addresses: "drop"})
 	return err
 }
 

@@ -56,6 +56,9 @@ func (s *rulesSuggest) run(ctx context.Context, files []string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	if err := s.hideAddresses(); err != nil { // rules files travel
+		return err
+	}
 	set, err := loadRules(firstOf(s.rules, s.loaded.Rules), s.env.Rules)
 	if err != nil {
 		return err
