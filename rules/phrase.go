@@ -90,9 +90,10 @@ func (w words) phrase(source string) (phrase, error) {
 		if alternatives, rest, err = w.atom(rest); err != nil {
 			return p, err
 		}
-		if expansions[last] = product(expansions[last], alternatives); len(expansions[last]) > maxPieces {
+		if len(expansions[last])*len(alternatives) > maxPieces {
 			return p, fmt.Errorf("a part stands for more than %d alternatives: split the phrase", maxPieces)
 		}
+		expansions[last] = product(expansions[last], alternatives)
 	}
 	if len(expansions) > maxParts {
 		return p, fmt.Errorf("%d parts are too many: at most %d", len(expansions), maxParts)
