@@ -11,8 +11,12 @@ import (
 type painter struct{ on bool }
 
 func newPainter(env Environment) painter {
-	no, set := env.Getenv("NO_COLOR")
-	return painter{isTerminal(env.Stdout) && (!set || no == "")}
+	return painter{coloured(isTerminal(env.Stdout), env.Getenv)}
+}
+
+func coloured(terminal bool, getenv func(string) (string, bool)) bool {
+	no, _ := getenv("NO_COLOR")
+	return terminal && no == ""
 }
 
 func isTerminal(w io.Writer) bool {
