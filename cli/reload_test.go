@@ -232,7 +232,7 @@ func TestReloadUnderLoadLosesAndMixesNothing(t *testing.T) {
 			t.Errorf("POST /-/reload: %d %q", code, body)
 		}
 	}
-	if !s.hasMetric("mtatap_rules_last_reload_successful 1") || !s.hasMetric(`mtatap_events_total{category="of-alpha",mta="postfix",provider="other",status="rejected"} 0`) {
+	if !s.hasMetric("mtatap_rules_last_reload_successful 1") || !s.hasMetric(`mtatap_events_total{category="of-alpha",mta="postfix",provider="other",status="expired"} 0`) {
 		t.Error("the metrics do not know the rules that are in use")
 	}
 	if !regexp.MustCompile(`level=ERROR msg="reload failed.*rules.yaml:7: rule probe: regex:`).MatchString(s.log()) {
