@@ -52,7 +52,17 @@ type Suggestion struct {
 // is about. Every line is the stub's own or a comment.
 func (g *Suggestion) YAML() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %d replies: %s; %s\n# %s\n", g.Count, listCounts(g.Statuses), listCounts(g.Providers), g.Template)
+	replies := "replies"
+	if g.Count == 1 {
+		replies = "reply"
+	}
+	fmt.Fprintf(&b, "# %d %s", g.Count, replies)
+	for _, counts := range []map[string]int{g.Statuses, g.Providers} {
+		if len(counts) > 0 {
+			fmt.Fprintf(&b, "; %s", listCounts(counts))
+		}
+	}
+	fmt.Fprintf(&b, "\n# %s\n", g.Template)
 	if g.Stub == "" {
 		fmt.Fprintf(&b, "# %s, now %s by %s\n", g.Why, g.Category, g.Rule)
 	}
