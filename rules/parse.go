@@ -79,6 +79,7 @@ func (r *reader) join(f *file, base *Set) *Set {
 		r.checkConversion(s, c)
 		s.conversions = overlay(s.conversions, []Conversion{c.Conversion}, func(c Conversion) event.Category { return c.From })
 	}
+	r.checkInherited(f, s)
 	r.checkCategories(f, s)
 	s.rules = r.joinRules(f, base)
 	r.checkRules(f, s)
@@ -170,6 +171,23 @@ func (r *reader) checkConversion(s *Set, c located2) {
 	}
 	if to, ok := s.category(string(c.To)); c.To != "" && (!ok || to.kind != event.Hard) {
 		r.fail(c.line, "conversion of %s: to: want a category of type hard, not %q", c.From, c.To)
+	}
+}
+
+// checkInherited finds conversions of the base that a redeclared category breaks.
+func (r *reader) checkInherited(f *file, s *Set) {
+	for _, c := range s.conversions {
+		if slices.ContainsFunc(f.conversions, func(own located2) bool { return own.From == c.From }) {
+			continue // checked where it stands
+		}
+		for _, own := range f.categories {
+			if own.name == c.From && own.kind != event.Soft {
+				r.fail(own.line, "category %s: its type must be soft as long as it converts to %s: declare another conversion of it", own.name, c.To)
+			}
+			if own.name == c.To && own.kind != event.Hard {
+				r.fail(own.line, "category %s: its type must be hard as long as %s converts to it: declare another conversion of %s", own.name, c.From, c.From)
+			}
+		}
 	}
 }
 
