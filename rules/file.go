@@ -100,6 +100,8 @@ type rule struct {
 
 	examples        []example
 	counterexamples []example
+
+	broken bool // something is wrong with it
 }
 
 type expression struct {

@@ -50,6 +50,7 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	}
 	s := r.join(f, base)
 	if len(r.problems) > 0 {
+		r.runSoundExamples(s, f)
 		return nil, r.err()
 	}
 	sum := sha256.New()
@@ -228,12 +229,15 @@ func (r *reader) joinRules(f *file, base *Set) []*rule {
 func (r *reader) checkRules(f *file, s *Set) {
 	for _, u := range f.rules {
 		what := "rule " + u.id + ": "
-		r.checkCategory(s, u.category, what)
-		for _, p := range u.providers {
-			if s.providers.number(p.text) < 0 {
-				r.fail(p.line, "%sprovider: unknown group %q%s", what, p.text, didYouMean(p.text, s.providers.names))
+		broken := r.within(func() {
+			r.checkCategory(s, u.category, what)
+			for _, p := range u.providers {
+				if s.providers.number(p.text) < 0 {
+					r.fail(p.line, "%sprovider: unknown group %q%s", what, p.text, didYouMean(p.text, s.providers.names))
+				}
 			}
-		}
+		})
+		u.broken = u.broken || broken
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 type reader struct {
 	name     string
 	problems []*Problem
+	inRules  int // problems that are those of one rule
 	patterns int // bytes of all patterns up to now
 	steps    int // of all expressions up to now
 }
@@ -56,6 +57,15 @@ func (r *reader) fail(line int, format string, args ...any) {
 	if r.full() {
 		r.problems = append(r.problems, &Problem{r.name, line, "too many problems: mend these first"})
 	}
+}
+
+// within reports whether f finds something wrong, which is then the problem of
+// one rule.
+func (r *reader) within(f func()) bool {
+	before := len(r.problems)
+	f()
+	r.inRules += len(r.problems) - before
+	return len(r.problems) > before
 }
 
 // full reports whether so much is wrong that there is no use in going on.

@@ -27,9 +27,19 @@ func (r *reader) rules(n *yaml.Node, w words) (all []*rule) {
 		if r.full() {
 			break
 		}
-		u := r.rule(item, w)
-		if first, dup := seen[u.id]; dup && u.id != "" {
-			r.fail(u.line, "rule %s: this id is already on line %d: choose another", u.id, first)
+		var u *rule
+		dup := false
+		broken := r.within(func() {
+			u = r.rule(item, w)
+			var first int
+			if first, dup = seen[u.id]; u.id == "" {
+				dup = false
+			}
+			if dup {
+				r.fail(u.line, "rule %s: this id is already on line %d: choose another", u.id, first)
+			}
+		})
+		if u.broken = broken; dup {
 			continue
 		}
 		seen[u.id] = u.line
