@@ -67,6 +67,24 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	return s, nil
 }
 
+// runSoundExamples runs examples although some rules are wrong, so that all that
+// fails is told at once. Without the wrong rules an example may be decided by its
+// rule that is not in the end, but none fails that would not; counterexamples
+// might, and are left for the next time.
+func (r *reader) runSoundExamples(s *Set, f *file) {
+	if len(r.problems) > r.inRules {
+		return // categories, words or the like are wrong: nothing is certain
+	}
+	broken := func(u *rule) bool { return u.broken }
+	s.rules = slices.DeleteFunc(s.rules, broken)
+	s.compile()
+	for _, u := range f.rules {
+		if !u.broken {
+			r.runExamples(s, []*rule{{id: u.id, providers: u.providers, statuses: u.statuses, phases: u.phases, examples: u.examples}})
+		}
+	}
+}
+
 // join puts what f says on top of base and checks all references.
 func (r *reader) join(f *file, base *Set) *Set {
 	if base == nil {
