@@ -68,7 +68,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 		b.Write(text)
 	}
 	raw, joined = b.String()[:len(text)], b.String()[len(text):]
-	e, ok = p.envelope.readKept(raw)
+	e, ok = p.read(raw)
 	return raw, joined, e, ok
 }
 

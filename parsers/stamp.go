@@ -31,8 +31,10 @@ func (s *stamps) time(stamp string, ref time.Time) (t time.Time, ok bool) {
 	if stamp == string(s.last[:]) && hour == s.lastRef {
 		return s.lastOut, true
 	}
-	t, ok = s.time3164(stamp, ref)
-	if ok && len(stamp) == len(s.last) {
+	if t, ok = s.time3164(stamp, ref); !ok {
+		return s.timeOdd(stamp, ref)
+	}
+	if len(stamp) == len(s.last) {
 		copy(s.last[:], stamp)
 		s.lastRef, s.lastOut = hour, t
 	}
