@@ -6,6 +6,9 @@ import "strings"
 // that only a Postfix daemon behind it makes sure.
 func (p *postfix) read(line string) (e envelope, ok bool) {
 	if e, ok = p.envelope.readKept(line); ok {
+		if isLogLevel(e.host) { // "stamp level tag: message" of containers
+			e.host = ""
+		}
 		return e, true
 	}
 	return readPostfixOdd(line)

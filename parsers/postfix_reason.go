@@ -84,12 +84,9 @@ func readPostfixTrouble(d *event.Delivery, reason string, f *postfixStatus) {
 		if t.reply != "" && strings.HasPrefix(rest, t.reply) {
 			rest = rest[len(t.reply):]
 			if t.phase == event.PhaseConnect {
-				rest = strings.TrimSuffix(rest, "(port 25)")
+				rest, d.Phase = strings.TrimSuffix(rest, "(port 25)"), event.PhaseBanner
 			}
 			setPostfixReply(d, rest)
-			if t.phase == event.PhaseConnect {
-				d.Phase = postfixGreetingPhase(d, f.word)
-			}
 		}
 		if t.phase == event.PhaseUnknown {
 			_, doing, _ := strings.Cut(rest, " while ")

@@ -46,6 +46,7 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 		return dst, nil
 	}
 	p.settles(m, d)
+	p.verp.recoverRecipient(d)
 	if status == event.Delivered {
 		if p.isFilterHop(d.Relay) && strings.Contains(s.reason, "queued as") {
 			return dst[:len(dst)-1], nil

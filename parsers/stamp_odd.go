@@ -27,7 +27,7 @@ func oddStampLen(s string) int {
 	if len(s) >= n+15 && isStamp3164Exactly(s[n:n+15]) {
 		n += 15
 		n += fractionLen(s[n:])
-		if y := yearLen(s[n:]); y > 0 && n+y < len(s) && s[n+y] == ' ' {
+		if y := yearLen(s[n:]); y > 0 && (n+y == len(s) || s[n+y] == ' ') {
 			n += y
 		}
 		return n

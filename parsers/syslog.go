@@ -167,6 +167,9 @@ func (e *envelope) readHostTag(s string) bool {
 	if s[i-1] == ':' && isTag(s[:i-1]) {
 		return e.readTag(s)
 	}
+	if s[0] == '[' { // "[tag]", as other loggers write it
+		return false
+	}
 	e.host, s = s[:i], s[i+1:]
 	if s != "" && s[0] == ' ' {
 		s = strings.TrimLeft(s, " ")
