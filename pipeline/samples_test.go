@@ -2,8 +2,12 @@ package pipeline
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
+
+	"mtatap/event"
+	"mtatap/parsers"
 )
 
 func TestSamplesShowOneLineOfAShapeInEachPeriod(t *testing.T) {
@@ -57,4 +61,20 @@ func name(i int) string {
 		i /= 26
 	}
 	return string(b)
+}
+
+func TestSamplesOfHostileLinesAreEscapedAndCut(t *testing.T) {
+	b := newBench(t, nil)
+	r := b.reader(&input{}, nil)
+	text := []byte("4B1: to=<a@b.example>, status=\x1b[2J\nlevel=ERROR msg=forged " + strings.Repeat("x", 1000))
+	for range 3 {
+		r.noteUnparsed(parsers.Line{Text: text}, &parsers.UnparsedError{MTA: event.Postfix, Program: "smtp", Problem: "test"})
+	}
+	got := b.logged.String()
+	if strings.Count(got, "\n") != 1 || strings.ContainsAny(got, "\x1b") || len(got) > 700 {
+		t.Errorf("logged %q", got)
+	}
+	if n := b.value(t, "mtatap_lines_unparsed_total"); n != 3 {
+		t.Errorf("%v lines counted, want 3", n)
+	}
 }
