@@ -50,6 +50,9 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 		}
 		message = e.message
 	}
+	if message != "" && message[0] == ' ' {
+		message = strings.TrimLeft(message, " ")
+	}
 	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {

@@ -9,6 +9,7 @@ func (p *postfix) read(line string) (e envelope, ok bool) {
 		if isLogLevel(e.host) { // "stamp level tag: message" of containers
 			e.host = ""
 		}
+		e.message = strings.TrimLeft(e.message, " ")
 		return e, true
 	}
 	return readPostfixOdd(line)

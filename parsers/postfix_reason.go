@@ -16,7 +16,7 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 	switch {
 	case f.isPeer:
 		d.Relay = f.peer
-	case f.relay != "none" && f.relay != "" || isPostfixLocal(d.Program):
+	case f.relay != "none" && f.relay != "" || isPostfixLocal(d.Program) || d.Program == "" && d.Status == event.Delivered:
 		d.Phase, d.Diagnostic = event.PhaseLocal, onePostfixLine(reason)
 		return
 	}
