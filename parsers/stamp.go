@@ -86,9 +86,9 @@ func (s *stamps) time3164(stamp string, ref time.Time) (time.Time, bool) {
 	latest := ref.Add(futureSlack)
 	// Eight years hold a 29 February even across a century.
 	for year := latest.In(s.zone).Year(); year > latest.Year()-9; year-- {
-		t := time.Date(year, time.Month(month/3+1), day, hour, minute, second, 0, s.zone)
+		t := time.Date(year, time.Month(month/3+1), day, hour, minute, min(second, 59), 0, s.zone)
 		if t.Day() == day && !t.After(latest) {
-			return t.UTC(), true
+			return t.UTC().Add(time.Duration(second/60) * time.Second), true // a leap second
 		}
 	}
 	return time.Time{}, false
