@@ -87,6 +87,10 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 		} else if p.opts.Rejects && isPostfixReject(rest) {
 			return p.reject(dst, line)
 		}
+	case 'p':
+		if p.opts.Rejects && isPostfixReject(rest) {
+			return p.reject(dst, line)
+		}
 	case 's':
 		p.notification(rest)
 	}

@@ -9,13 +9,19 @@ import (
 // isPostfixReject reports whether s, what follows the queue id, is a refusal:
 // not a warning, hold, discard or the like.
 func isPostfixReject(s string) bool {
-	s = strings.TrimPrefix(s, "milter-")
-	return strings.HasPrefix(s, "reject: ")
+	for _, by := range [...]string{"", "milter-", "proxy-"} {
+		if rest, ok := strings.CutPrefix(s, by); ok && strings.HasPrefix(rest, "reject: ") {
+			return true
+		}
+	}
+	return false
 }
 
-// reject reads a refusal of smtpd, cleanup (milters) or postscreen:
+// reject reads a refusal of smtpd (of its own or of a filter before the queue),
+// cleanup (milters) or postscreen:
 //
 //	NOQUEUE|QID: [milter-]reject: STAGE from host[ip]: [CODE ][X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
+//	NOQUEUE|QID: proxy-reject: STAGE: CODE [X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
 //
 // postscreen has commas between the fields. There is no recipient before RCPT,
 // and after it where the message has several; without one there is no event, as
@@ -30,11 +36,13 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	id, rest, _ := strings.Cut(e.message, ": ")
 	_, rest, _ = strings.Cut(rest, "reject: ")
 	stage, _, _ := strings.Cut(rest, " ")
+	said := rest[len(stage):]
+	stage, byProxy := strings.CutSuffix(stage, ":")
 	phase, ok := postfixStagePhase(stage)
 	if !ok {
 		return dst, nil
 	}
-	text, s, ok := readPostfixReject(strings.TrimSuffix(rest[len(stage):], "\r"))
+	text, s, ok := readPostfixReject(strings.TrimSuffix(said, "\r"), byProxy)
 	if !ok {
 		return dst, p.unparsed(e.tag)
 	}
@@ -73,23 +81,18 @@ func postfixStagePhase(stage string) (event.Phase, bool) {
 
 type postfixEnvelope struct{ from, to string }
 
-// readPostfixReject reads " from host[ip]: TEXT; FIELDS". The client chose
+// readPostfixReject reads " from host[ip]: TEXT; FIELDS", or " TEXT; FIELDS" if a
+// filter before the queue refused. The client chose
 // addresses and HELO name, and parts of the text repeat them, so several places
 // may look like the start of the fields. Where more than one of them follows
 // the grammar to the end of the line, none is believed.
-func readPostfixReject(s string) (text string, env postfixEnvelope, ok bool) {
-	s, ok = strings.CutPrefix(s, " from ")
+func readPostfixReject(s string, byProxy bool) (text string, env postfixEnvelope, ok bool) {
+	if s, ok = strings.CutPrefix(s, " "); ok && !byProxy {
+		s, ok = cutPostfixClient(s)
+	}
 	if !ok {
 		return "", env, false
 	}
-	end := strings.Index(s, "]: ")
-	if i := strings.Index(s, "]:"); i >= 0 && i != end { // [ip]:port: of postscreen
-		end = strings.Index(s[i+2:], ": ") + i + 1
-	}
-	if end < 0 || end+3 > len(s) {
-		return "", env, false
-	}
-	s = s[end+3:]
 	found := 0
 	for from := 0; found < 2; {
 		i := strings.Index(s[from:], "; from=<")
@@ -103,6 +106,20 @@ func readPostfixReject(s string) (text string, env postfixEnvelope, ok bool) {
 		}
 	}
 	return text, env, found == 1
+}
+
+// cutPostfixClient cuts "from host[ip]: ", of postscreen "from [ip]:port: ", off
+// the head of s.
+func cutPostfixClient(s string) (rest string, ok bool) {
+	s, ok = strings.CutPrefix(s, "from ")
+	end := strings.Index(s, "]: ")
+	if i := strings.Index(s, "]:"); i >= 0 && i != end {
+		end = strings.Index(s[i+2:], ": ") + i + 1
+	}
+	if !ok || end < 0 || end+3 > len(s) {
+		return "", false
+	}
+	return s[end+3:], true
 }
 
 // readPostfixEnvelope reads "S>[[,] to=<R>][,] proto=P[[,] helo=<H>]" and the
