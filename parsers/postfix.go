@@ -56,7 +56,8 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {
-			if rest, ok := strings.CutPrefix(message, noQueue+": "); ok && isPostfixReject(rest) {
+			rest, ok := strings.CutPrefix(message, noQueue+": ")
+			if ok && isPostfixReject(rest) || strings.HasPrefix(message, "proxy-reject: ") {
 				return p.reject(dst, line)
 			}
 		}
@@ -85,10 +86,6 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 		if rest == "removed" {
 			p.messages.drop(id)
 		} else if p.opts.Rejects && isPostfixReject(rest) {
-			return p.reject(dst, line)
-		}
-	case 'p':
-		if p.opts.Rejects && isPostfixReject(rest) {
 			return p.reject(dst, line)
 		}
 	case 's':

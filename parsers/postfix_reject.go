@@ -6,22 +6,17 @@ import (
 	"mtatap/event"
 )
 
-// isPostfixReject reports whether s, what follows the queue id, is a refusal:
-// not a warning, hold, discard or the like.
+// isPostfixReject reports whether s, what follows the queue id or its lack, is a
+// refusal: not a warning, hold, discard or the like.
 func isPostfixReject(s string) bool {
-	for _, by := range [...]string{"", "milter-", "proxy-"} {
-		if rest, ok := strings.CutPrefix(s, by); ok && strings.HasPrefix(rest, "reject: ") {
-			return true
-		}
-	}
-	return false
+	return strings.HasPrefix(strings.TrimPrefix(s, "milter-"), "reject: ")
 }
 
 // reject reads a refusal of smtpd (of its own or of a filter before the queue),
 // cleanup (milters) or postscreen:
 //
 //	NOQUEUE|QID: [milter-]reject: STAGE from host[ip]: [CODE ][X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
-//	NOQUEUE|QID: proxy-reject: STAGE: CODE [X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
+//	proxy-reject: STAGE: CODE [X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
 //
 // postscreen has commas between the fields. There is no recipient before RCPT,
 // and after it where the message has several; without one there is no event, as
@@ -33,8 +28,8 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	if !ok {
 		return dst, nil
 	}
-	id, rest, _ := strings.Cut(e.message, ": ")
-	_, rest, _ = strings.Cut(rest, "reject: ")
+	id, _, _ := cutPostfixID(e.message)
+	_, rest, _ := strings.Cut(e.message, "reject: ")
 	stage, _, _ := strings.Cut(rest, " ")
 	said := rest[len(stage):]
 	stage, byProxy := strings.CutSuffix(stage, ":")
@@ -52,10 +47,7 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	dst = append(dst, event.Delivery{})
 	d := &dst[len(dst)-1]
 	p.fill(d, line, raw, e)
-	if id != noQueue {
-		d.QueueID = id
-	}
-	d.Status, d.Phase = event.Rejected, phase
+	d.QueueID, d.Status, d.Phase = id, event.Rejected, phase
 	d.Sender, d.SenderKnown = s.from, true
 	d.Recipient, d.RecipientSource = s.to, event.RecipientFromLog
 	setPostfixReply(d, text)
