@@ -34,6 +34,7 @@ func TestPostfixReadsOddEnvelopes(t *testing.T) {
 		"the year behind the time":                   {"Nov 23 18:43:06 2026 mta postfix/local[3]: " + message, "mta", "postfix", "local", day(18, 43, 6, 0)},
 		"the year behind the day":                    {"Nov 23 2026 18:43:06 mta postfix/local[3]: " + message, "mta", "postfix", "local", day(18, 43, 6, 0)},
 		"a day of the week":                          {"Mon 2026-11-23 18:43:06 UTC mta postfix/local[3]: " + message, "mta", "postfix", "local", day(18, 43, 6, 0)},
+		"a day of the week and the name of a zone":   {"Mon 2026-11-23 18:43:06 CEST mta postfix/local[3]: " + message, "mta", "postfix", "local", day(18, 43, 6, 0)},
 		"seconds since 1970":                         {"1795459386.250000 mta postfix/local[3]: " + message, "mta", "postfix", "local", day(18, 43, 6, 250e6)},
 		"a level instead of the host":                {"2026-11-23T18:43:06+00:00 INFO    postfix/local[3]: " + message, "", "postfix", "local", day(18, 43, 6, 0)},
 		"a tag in brackets and no host":              {"Nov 23 18:43:06 [postfix/local] " + message, "", "postfix", "local", day(18, 43, 6, 0)},
@@ -62,6 +63,27 @@ func TestPostfixReadsOddEnvelopes(t *testing.T) {
 				t.Errorf("host %q, instance %q, program %q, time %v, queue id %q", d.Host, d.Instance, d.Program, d.Time, d.QueueID)
 			}
 		})
+	}
+}
+
+func TestPostfixDoesNotAllocateForOtherLinesInOddEnvelopes(t *testing.T) {
+	p := newPostfix(Options{})
+	var lines []Line
+	for _, head := range []string{
+		"Nov 23 18:43:06 postfix/", "Nov 23 18:43:06 2026 mta postfix/", "Nov 23 2026 18:43:06 mta postfix/", "Mon 2026-11-23 18:43:06 CET mta postfix/",
+		"1795459386.25 mta postfix/", "app-1 | Nov 23 18:43:06 mta postfix/", "2026-11-23T18:43:06Z INFO  postfix/", "mta postfix/",
+	} {
+		lines = append(lines, postfixLine(head, postfixSmtpdLine, ""), postfixLine(head, postfixQmgr, "40C20532618"), postfixLine(head, postfixRemoved, "40C20532618"))
+	}
+	lines = append(lines, Line{Text: []byte(`{"log":"Nov 23 18:43:06 mta postfix/` + postfixSmtpdLine + `\n","stream":"stdout"}`)})
+	parse := func() {
+		for _, l := range lines {
+			mustParse(t, p, nil, l)
+		}
+	}
+	parse()
+	if n := testing.AllocsPerRun(10, parse); n > 0 {
+		t.Errorf("%v allocations for %d lines, want 0", n, len(lines))
 	}
 }
 

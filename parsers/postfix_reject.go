@@ -71,6 +71,9 @@ func postfixStagePhase(stage string) (event.Phase, bool) {
 	return event.PhaseUnknown, false
 }
 
+// maxPostfixRejects bounds the places of a line where the fields may start.
+const maxPostfixRejects = 16
+
 type postfixEnvelope struct{ from, to string }
 
 // readPostfixReject reads " from host[ip]: TEXT; FIELDS", or " TEXT; FIELDS" if a
@@ -86,7 +89,10 @@ func readPostfixReject(s string, byProxy bool) (text string, env postfixEnvelope
 		return "", env, false
 	}
 	found := 0
-	for from := 0; found < 2; {
+	for from, places := 0, 0; found < 2; places++ {
+		if places == maxPostfixRejects {
+			return "", env, false
+		}
 		i := strings.Index(s[from:], "; from=<")
 		if i < 0 {
 			break

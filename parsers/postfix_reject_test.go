@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"strings"
 	"testing"
 
 	"mtatap/event"
@@ -74,6 +75,7 @@ func TestPostfixBelievesNoRejectThatMayBeForged(t *testing.T) {
 	for name, line := range map[string]string{
 		"fields in the recipient": `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <x; from=<q@x> to=<victim@x> proto=SMTP helo=<y@d>: Recipient address rejected: no; from=<a@x> to=<"x; from=<q@x> to=<victim@x> proto=SMTP helo=<y"@d> proto=ESMTP helo=<h>`,
 		"fields in HELO":          `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <b@x>: no; from=<a@x> to=<b@x> proto=ESMTP helo=<x; from=<q@x> to=<victim@x> proto=SMTP helo=<y>`,
+		"fields without end":      `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 ` + strings.Repeat("; from=<a> to=<b", 4000) + `; from=<a@x> to=<b@x> proto=SMTP helo=<h>`,
 		"no fields":               `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <b@x>: no`,
 		"no client":               `smtpd[1]: NOQUEUE: reject: RCPT from`,
 	} {

@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"strings"
 	"testing"
 
 	"mtatap/event"
@@ -120,4 +121,30 @@ func TestAsynchronousBounce(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzRecovery(f *testing.F) {
+	f.Add("bounce+user=example.com@sender.example", "550 5.1.1 <e@f.example>: unknown")
+	f.Add("+a=b.c@", "5.1.1 e@f.example, see <mailto:E@f.example>")
+	f.Fuzz(func(t *testing.T, address, said string) {
+		v := newVERP([]string{"+{local}={domain}@", "{local}#{domain}"})
+		for _, d := range []event.Delivery{
+			{Status: event.Expired, Sender: address, Diagnostic: said},
+			{Status: event.Bounced, OriginalRecipient: address, Diagnostic: said},
+			{Status: event.Delivered, Sender: address, Diagnostic: said},
+		} {
+			before := d
+			v.recoverRecipient(&d)
+			if d.Status != before.Status || d.Diagnostic != before.Diagnostic || (d.Recipient == "") != (d.RecipientSource == event.RecipientUnknown) {
+				t.Errorf("%+v became %+v", before, d)
+			}
+			if d.RecipientSource > event.RecipientFromOriginal && (event.Domain(d.Recipient) == "" || strings.ContainsAny(d.Recipient, "<> \n")) {
+				t.Errorf("recipient %q of %+v", d.Recipient, before)
+			}
+		}
+		d := event.Delivery{Status: event.Delivered, Recipient: address}
+		if ok := v.asynchronousBounce(&d, said, "", address); ok != (d.Status == event.Bounced) || ok && d.RecipientSource < event.RecipientFromVERP {
+			t.Errorf("%v: %+v", ok, d)
+		}
+	})
 }

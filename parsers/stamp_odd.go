@@ -10,7 +10,9 @@ import (
 //
 //	[Mon ]Nov 23 18:43:06[.123456][ 2026]     ctime, short-precise of journalctl
 //	Nov 23 2026 18:43:06
-//	[Mon ]2026-11-23 18:43:06[.123456][ UTC]  short-full of journalctl
+//	[Mon ]2026-11-23 18:43:06[.123456][ UTC]  short-full of journalctl; another
+//	                                          name after a day of the week is the
+//	                                          log's own zone
 //	1795459386[.123456]                       seconds since 1970
 func oddStampLen(s string) int {
 	n := weekdayLen(s)
@@ -19,8 +21,8 @@ func oddStampLen(s string) int {
 		if z := zoneLen(strings.TrimPrefix(s[n:], " ")); z > 0 && s[n] == ' ' {
 			return n + 1 + z
 		}
-		if strings.HasPrefix(s[n:], " UTC") {
-			n += len(" UTC")
+		if z := zoneNameLen(s[n:]); z > 0 && (weekdayLen(s) > 0 || s[n:n+z] == " UTC") {
+			n += z
 		}
 		return n
 	}
@@ -52,10 +54,10 @@ func (s *stamps) timeOdd(stamp string, ref time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	stamp = stamp[weekdayLen(stamp):]
-	if stamp3339Len(stamp) > 0 {
-		if rest, ok := strings.CutSuffix(stamp, " UTC"); ok {
+	if n := stamp3339Len(stamp); n > 0 {
+		if strings.HasSuffix(stamp, " UTC") {
 			utc := stamps{zone: time.UTC}
-			return utc.time3339(rest)
+			return utc.time3339(stamp[:n])
 		}
 		return s.time3339(stamp)
 	}
@@ -100,6 +102,21 @@ func weekdayLen(s string) int {
 		return 4
 	}
 	return 0
+}
+
+// zoneNameLen returns the length of " CEST" at the head of s, or 0.
+func zoneNameLen(s string) int {
+	if s == "" || s[0] != ' ' {
+		return 0
+	}
+	n := 1
+	for n < len(s) && s[n] >= 'A' && s[n] <= 'Z' {
+		n++
+	}
+	if n < 3 || n > 6 || n < len(s) && s[n] != ' ' {
+		return 0
+	}
+	return n
 }
 
 // yearLen returns the length of " 2026" at the head of s, or 0.
