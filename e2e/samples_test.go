@@ -51,19 +51,24 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
-	t.Run("bounces", func(t *testing.T) {
-		server, err := lab.StartServer(lab.Scripts())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Close)
-		mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.PostfixBounces})
-		runMail(t, server, mta, lab.Bounces())
-		if err := mta.Stop(); err != nil {
-			t.Fatal(err)
-		}
-		writeLog(t, "postfix", "bounces", mta.LogPath())
-	})
+	for variant, messages := range map[string][]lab.Submission{
+		lab.PostfixBounces:  lab.Bounces(),
+		lab.PostfixSettings: lab.Mixed("postfix"),
+	} {
+		t.Run(variant, func(t *testing.T) {
+			server, err := lab.StartServer(lab.Scripts())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: variant})
+			runMail(t, server, mta, messages)
+			if err := mta.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			writeLog(t, "postfix", variant, mta.LogPath())
+		})
+	}
 }
 
 func makeEximSamples(t *testing.T) {

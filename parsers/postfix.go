@@ -8,7 +8,7 @@ import (
 	"mtatap/event"
 )
 
-// postfix reads the log of Postfix 2.3 to 3.12, of any number of instances.
+// postfix reads the log of Postfix 2.2 to 3.12, of any number of instances.
 //
 // A delivery status line carries nearly everything; sender and message id are
 // joined by queue id from the lines of cleanup and qmgr. A message that expires

@@ -25,6 +25,11 @@ type postfix struct {
 // news@alias.example is an alias of a mailbox, with whatever follows its "+".
 const PostfixBounces = "bounces"
 
+// PostfixSettings is the variant with settings that change what the log looks
+// like: another syslog name, long queue ids, addresses in internal form, soft
+// bounces, and connections that are kept.
+const PostfixSettings = "settings"
+
 // StartPostfix starts a Postfix that delivers along the routes, tries deferred
 // mail again every three seconds or so and gives up after twelve. It needs root.
 func StartPostfix(t testing.TB, opts Options) MTA {
@@ -37,6 +42,9 @@ func StartPostfix(t testing.TB, opts Options) MTA {
 	if opts.Variant == PostfixBounces {
 		routes += postfixBounceRoutes
 		ends, services = fmt.Sprintf(postfixBounceEnds, dir), postfixBounceServices
+	}
+	if opts.Variant == PostfixSettings {
+		ends += postfixSettings
 	}
 	main := fmt.Sprintf(postfixMain, dir, MailHost, routes, AliasRecipient, AliasTarget) + ends
 	if !opts.Syslog {
@@ -168,6 +176,14 @@ virtual_mailbox_base = %[1]s/mail
 virtual_minimum_uid = 100
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
+`
+
+const postfixSettings = `syslog_name = mx-1/postfix
+enable_long_queue_ids = yes
+info_log_address_format = internal
+soft_bounce = yes
+smtp_connection_cache_on_demand = yes
+smtp_connection_cache_destinations = static:all
 `
 
 const postfixBounceServices = `silent unix - n n - - pipe
