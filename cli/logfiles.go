@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"mtatap/config"
 	"mtatap/parsers"
 	"mtatap/pipeline"
 	"mtatap/tailers"
@@ -48,7 +49,9 @@ func (l *logFiles) check() (err error) {
 // recordings returns the files to replay; "-" is stdin. Each is shown by progress
 // when it is opened.
 func (l *logFiles) recordings(files []string, tail tailers.Options, stdin io.Reader, progress *progress) []pipeline.Recording {
-	open := func() (parsers.Parser, error) { return parsers.New(l.format, parsers.Options{Zone: l.zone}) }
+	source := config.DefaultSource() // what is read here is what run would publish
+	options := parsers.Options{Zone: l.zone, FilterHops: source.FilterHops, VERP: source.VERP}
+	open := func() (parsers.Parser, error) { return parsers.New(l.format, options) }
 	var all []pipeline.Recording
 	for _, file := range files {
 		rec := pipeline.Recording{Name: file, Parser: open, Reference: l.reference, Open: func() (pipeline.Finished, error) {
