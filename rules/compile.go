@@ -44,7 +44,7 @@ func verdictOf(c category, reason string, resend bool, id string) event.Verdict 
 }
 
 // compile builds what verdicts are made with from the joined rules.
-func (s *Set) compile() {
+func (s *Set) compile() error {
 	c, _ := s.category(string(event.CategoryDelivered))
 	s.delivered = verdictOf(c, "", false, "default")
 	c, _ = s.category(string(event.CategoryTransient))
@@ -58,9 +58,12 @@ func (s *Set) compile() {
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
-	s.automaton, s.triggers = newAutomaton(p.all), p.triggers()
+	var err error
+	s.automaton, err = newAutomaton(p.all)
+	s.triggers = p.triggers()
 	rules, parts := len(s.rules), len(s.triggers)
 	s.scratch.New = func() any { return newScratch(rules, parts) }
+	return err
 }
 
 // patterns collects the different patterns of all rules and whom they concern.
@@ -94,24 +97,24 @@ func (p *patterns) add(text string, t target) {
 
 // part returns the number of a part of phrases or expressions; equal parts
 // share it.
-func (p *patterns) part(pieces part, kind targetKind) int32 {
-	key := fmt.Sprint(kind, pieces)
+func (p *patterns) part(pieces part, reach reach) int32 {
+	key := fmt.Sprint(reach, pieces)
 	n, ok := p.parts[key]
 	if !ok {
 		n = int32(len(p.sizes))
 		p.parts[key] = n
 		p.sizes, p.uses = append(p.sizes, len(pieces)), append(p.uses, 0)
 		for _, one := range pieces {
-			p.add(one.text, target{kind: kind, number: n, edges: one.edges})
+			p.add(one.text, target{part: n, edges: one.edges, reach: reach})
 		}
 	}
 	return n
 }
 
 // partsOf numbers the parts of a pattern of rule.
-func (p *patterns) partsOf(rule int, all []part, kind targetKind) (numbers []int32) {
+func (p *patterns) partsOf(rule int, all []part, reach reach) (numbers []int32) {
 	for _, pieces := range all {
-		n := p.part(pieces, kind)
+		n := p.part(pieces, reach)
 		numbers = append(numbers, n)
 		p.uses[n]++
 	}
@@ -140,22 +143,22 @@ func (p *patterns) triggers() [][]int32 {
 func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
 	h := hotRule{
 		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
-		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0,
+		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0, literals: noPart,
 	}
 	for _, g := range u.providers {
 		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
 	}
-	for _, l := range u.literals {
-		p.add(l, target{kind: literalTarget, number: int32(i)})
+	if len(u.literals) > 0 {
+		h.literals = p.partsOf(i, partsOfLiterals([][]string{u.literals}), anywhere)[0]
 	}
 	for _, ph := range u.phrases {
-		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, phraseTarget), ph.gaps})
+		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, near), ph.gaps})
 	}
 	always := !h.text
 	for _, e := range u.regexps {
 		r := hotRegexp{re: e.compiled}
 		if len(e.required) > 0 {
-			r.parts = p.partsOf(i, partsOfLiterals(e.required), regexpTarget)
+			r.parts = p.partsOf(i, partsOfLiterals(e.required), anywhere)
 		}
 		always = always || len(e.required) == 0
 		h.regexps = append(h.regexps, r)

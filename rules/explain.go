@@ -91,7 +91,7 @@ func (s *Set) matchedWords(i int, sc *scratch) string {
 		}
 	}
 	for p := range s.hot[i].phrases {
-		if where, ok := s.hot[i].phrases[p].find(&sc.pieces); ok {
+		if where, ok := sc.pieces.find(&s.hot[i].phrases[p]); ok {
 			return string(sc.text[where.start:where.end])
 		}
 	}

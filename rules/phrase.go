@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -231,8 +232,9 @@ func (s span) fits(text []byte, e edges) bool {
 
 // sightings are the spans of all pieces in a text, in the order of their ends.
 type sightings struct {
-	all  []sighting
-	last []int32 // by part: the number of its last sighting, from 1; 0 if it has none
+	all    []sighting
+	last   []int32 // by part: the number of its last sighting, from 1; 0 if it has none
+	chains [2]chains
 }
 
 type sighting struct {
@@ -262,33 +264,65 @@ type hotPhrase struct {
 	gaps  []int32
 }
 
-// find returns from where to where the phrase stands.
-func (p *hotPhrase) find(g *sightings) (span, bool) {
-	last := len(p.parts) - 1
-	for i := g.last[p.parts[last]]; i != 0; i = g.all[i-1].previous {
-		if start, ok := p.before(g, last, g.all[i-1].start); ok {
-			return span{start, g.all[i-1].end}, true
+// find returns from where to where p stands. Its time is linear in the number
+// of sightings.
+func (g *sightings) find(p *hotPhrase) (span, bool) {
+	for _, part := range p.parts {
+		if g.last[part] == 0 {
+			return span{}, false
 		}
+	}
+	last := len(p.parts) - 1
+	if last == 0 {
+		return g.all[g.last[p.parts[0]]-1].span, true
+	}
+	end := g.all[len(g.all)-1].end
+	from, to := &g.chains[0], &g.chains[1]
+	from.forget(end)
+	for i := g.last[p.parts[0]]; i != 0; i = g.all[i-1].previous {
+		from.add(g.all[i-1].span)
+	}
+	for n := 1; n <= last; n++ {
+		to.forget(end)
+		for i := g.last[p.parts[n]]; i != 0; i = g.all[i-1].previous {
+			at := g.all[i-1].span
+			if start, ok := from.before(at.start, p.gaps[n-1]); ok {
+				if n == last {
+					return span{start, at.end}, true
+				}
+				to.add(span{start, at.end})
+			}
+		}
+		from, to = to, from
 	}
 	return span{}, false
 }
 
-// before returns where the parts before part n start if they stand, in order
-// and with no gap too wide, before limit.
-func (p *hotPhrase) before(g *sightings, n int, limit int32) (int32, bool) {
-	if n == 0 {
-		return limit, true
+// chains are where the parts of a phrase up to some part stand in order, none
+// too far from the one before.
+type chains struct {
+	ends   [maxPhraseText/64 + 1]uint64 // bit set of the positions where one ends
+	starts [maxPhraseText + 1]int32     // where the one that ends here starts
+}
+
+func (c *chains) forget(end int32) { clear(c.ends[:min(end, maxPhraseText)/64+1]) }
+
+func (c *chains) add(at span) {
+	c.ends[at.end/64] |= 1 << (at.end % 64)
+	c.starts[at.end] = at.start
+}
+
+// before returns the start of the chain that ends nearest before limit, with no
+// more than gap bytes between, which is less than a word has bits.
+func (c *chains) before(limit, gap int32) (start int32, ok bool) {
+	word, bit := limit/64, limit%64
+	near := c.ends[word] << (63 - bit)
+	if word > 0 && bit < 63 {
+		near |= c.ends[word-1] >> (bit + 1)
 	}
-	for i := g.last[p.parts[n-1]]; i != 0; i = g.all[i-1].previous {
-		gap := limit - g.all[i-1].end
-		if gap > p.gaps[n-1] {
-			break
-		}
-		if gap >= 0 {
-			if start, ok := p.before(g, n-1, g.all[i-1].start); ok {
-				return start, true
-			}
-		}
+	distance := int32(bits.LeadingZeros64(near))
+	if distance > gap || near == 0 {
+		return 0, false
 	}
-	return 0, false
+	return c.starts[limit-distance], true
 }

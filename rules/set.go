@@ -42,7 +42,8 @@ type hotRule struct {
 	enhanced  []enhancedPattern
 	statuses  uint16
 	phases    uint16
-	text      bool // has literals, phrases or expressions
+	text      bool  // has literals, phrases or expressions
+	literals  int32 // number of the part that they are; noPart: none
 	phrases   []hotPhrase
 	regexps   []hotRegexp
 	outcome   outcome
@@ -55,22 +56,25 @@ type hotRegexp struct {
 	re    *regexp.Regexp
 }
 
-// target is what a pattern found in the text means: that a literal of a rule is
-// there, a piece of a part of phrases, or a piece of a part of expressions.
+// noPart is the number of no part.
+const noPart = -1
+
+// target is what a pattern found in the text means: that a piece of a part is
+// there.
 type target struct {
-	number int32 // of the rule or the part
-	length uint16
-	kind   targetKind
+	part   int32
+	length uint16 // of the piece
 	edges  edges
+	reach  reach
+	last   bool // of the targets of a state
 }
 
-type targetKind uint8
+// reach says which sightings of a part count.
+type reach uint8
 
 const (
-	literalTarget targetKind = iota
-	phraseTarget
-	regexpTarget
-	endOfHits
+	anywhere reach = iota // the first one: of literals and what expressions need
+	near                  // all up to maxPhraseText: of phrases
 )
 
 // outcome is the verdict of a rule or a row of a table in its forms.
@@ -203,18 +207,16 @@ func (o *outcome) of(f *facts) event.Verdict {
 
 // scratch is the work space of one verdict.
 type scratch struct {
-	text     []byte
-	rules    []uint64 // bit set: to be evaluated
-	literals []uint64 // bit set: rules of which a literal is in the text
-	pieces   sightings
+	text   []byte
+	rules  []uint64 // bit set: to be evaluated
+	pieces sightings
 }
 
 func newScratch(rules, parts int) *scratch {
 	return &scratch{
-		text:     make([]byte, 0, 1024),
-		rules:    make([]uint64, (rules+63)/64),
-		literals: make([]uint64, (rules+63)/64),
-		pieces:   sightings{last: make([]int32, parts)},
+		text:   make([]byte, 0, 1024),
+		rules:  make([]uint64, (rules+63)/64),
+		pieces: sightings{last: make([]int32, parts)},
 	}
 }
 
@@ -222,44 +224,32 @@ func newScratch(rules, parts int) *scratch {
 func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
 	copy(sc.rules, s.always)
-	clear(sc.literals)
 	sc.pieces.forget()
-	a, state := s.automaton, uint32(0)
+	a := s.automaton
+	state, last := uint32(0), uint32(0)
 	for i, b := range sc.text {
-		if state = a.step(state, b); state&1 == 0 {
-			continue
+		class := uint32(a.class[b])
+		state, last = a.next(state, last, class), class
+		if state&entryHits != 0 {
+			sc.saw(s, a.found(state), int32(i+1))
 		}
-		hits := a.found(state)
-		for at := range hits {
-			t := &hits[at]
-			if t.kind == endOfHits {
-				break
-			}
-			switch {
-			case t.kind == literalTarget:
-				sc.literals[t.number/64] |= 1 << (t.number % 64)
-			case t.kind == phraseTarget && i < maxPhraseText:
-				sc.sawPiece(s, t, int32(i+1))
-			case t.kind == regexpTarget && sc.pieces.last[t.number] == 0:
-				sc.sawPiece(s, t, int32(i+1))
-			}
-		}
-	}
-	for i, literals := range sc.literals {
-		sc.rules[i] |= literals
 	}
 	return sc
 }
 
-// sawPiece notes that a piece of a part ends at end.
-func (sc *scratch) sawPiece(s *Set, t *target, end int32) {
-	where := span{end - int32(t.length), end}
-	if t.edges != 0 && !where.fits(sc.text, t.edges) {
-		return
-	}
-	if sc.pieces.add(t.number, where) {
-		for _, rule := range s.triggers[t.number] {
-			sc.rules[rule/64] |= 1 << (rule % 64)
+// saw notes the pieces that end at end.
+func (sc *scratch) saw(s *Set, hits []target, end int32) {
+	for i := range hits {
+		t := &hits[i]
+		where := span{end - int32(t.length), end}
+		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.part] == 0) &&
+			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.part, where) {
+			for _, rule := range s.triggers[t.part] {
+				sc.rules[rule/64] |= 1 << (rule % 64)
+			}
+		}
+		if t.last {
+			return
 		}
 	}
 }
@@ -294,11 +284,11 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 		h.enhanced != nil && !slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }) {
 		return false
 	}
-	if !h.text || sc.literals[i/64]>>(i%64)&1 == 1 {
+	if !h.text || h.literals != noPart && sc.pieces.last[h.literals] != 0 {
 		return true
 	}
 	for p := range h.phrases {
-		if _, ok := h.phrases[p].find(&sc.pieces); ok {
+		if _, ok := sc.pieces.find(&h.phrases[p]); ok {
 			return true
 		}
 	}
