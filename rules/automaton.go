@@ -240,10 +240,9 @@ func (t *trie) entry(at uint32) uint32 {
 // place gives each row that is not empty a place where its entries meet no
 // others. The empty ones share that of the root.
 func (t *trie) place(width uint32) error {
-	p := placing{from: make([]uint32, width+1)}
-	p.grow(2 * width)
-	for i := range p.from {
-		p.from[i] = width // the row of the root stays empty
+	p := placing{used: make([]bool, 2*width), starts: make([]bool, 2*width)}
+	for i := range p.next {
+		p.next[i] = width // the row of the root stays empty
 	}
 	var classes []uint32
 	for i := range t.nodes {
@@ -269,43 +268,32 @@ func (t *trie) place(width uint32) error {
 type placing struct {
 	used   []bool
 	starts []bool
-	from   []uint32 // by size of row, where it is worth looking
+	next   [8]uint32 // by size of row, the larger ones together: where to look
 }
 
-// maxTries bounds how many places are tried again for every row of a size.
-const maxTries = 16
-
 // row finds a place for a row with entries of the given classes and returns its
-// start.
+// start. What it passes over is left to smaller rows, so that the time for all
+// of them is linear.
 func (p *placing) row(classes []uint32, width uint32) uint32 {
-	from := &p.from[len(classes)]
-	tries := 0
-	for at := *from; ; at++ {
-		p.grow(at + 2*width)
+	next := &p.next[min(len(classes), len(p.next))-1]
+	for at := *next; ; at++ {
+		if missing := int(at+2*width) - len(p.used); missing > 0 {
+			missing += len(p.used) / 2
+			p.used = append(p.used, make([]bool, missing)...)
+			p.starts = append(p.starts, make([]bool, missing)...)
+		}
 		if p.used[at] {
-			if tries == 0 {
-				*from = at + 1
-			}
 			continue
 		}
 		start := at - classes[0]
-		if start >= width && !p.starts[start] && !slices.ContainsFunc(classes[1:], func(c uint32) bool { return p.used[start+c] }) {
-			p.starts[start] = true
-			for _, c := range classes {
-				p.used[start+c] = true
-			}
-			return start
+		if start < width || p.starts[start] || slices.ContainsFunc(classes[1:], func(c uint32) bool { return p.used[start+c] }) {
+			continue
 		}
-		if tries++; tries > maxTries {
-			*from, tries = at, 0
+		p.starts[start] = true
+		for _, c := range classes {
+			p.used[start+c] = true
 		}
-	}
-}
-
-func (p *placing) grow(size uint32) {
-	if missing := int(size) - len(p.used); missing > 0 {
-		missing += len(p.used) / 2
-		p.used = append(p.used, make([]bool, missing)...)
-		p.starts = append(p.starts, make([]bool, missing)...)
+		*next = at
+		return start
 	}
 }

@@ -54,25 +54,24 @@ func (s *Set) compile() error {
 
 	s.hot = make([]hotRule, len(s.rules))
 	s.always = make([]uint64, (len(s.rules)+63)/64)
-	p := &patterns{numbers: map[string]int{}, parts: map[string]int32{}}
+	p := &parts{numbers: map[string]int32{}}
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
+	all := s.bunch(p)
 	var err error
-	s.automaton, err = newAutomaton(p.all)
-	s.triggers = p.triggers()
-	rules, parts := len(s.rules), len(s.triggers)
-	s.scratch.New = func() any { return newScratch(rules, parts) }
+	s.automaton, err = newAutomaton(all)
+	s.scratch.New = func() any { return newScratch(s) }
 	return err
 }
 
-// patterns collects the different patterns of all rules and whom they concern.
-type patterns struct {
-	numbers map[string]int
-	all     []pattern
-	parts   map[string]int32 // numbers of the different parts
-	sizes   []int            // by part number: how many pieces it has
-	uses    []int            // by part number: how many patterns need it
+// parts collects the different parts of all rules and which of them their
+// patterns need.
+type parts struct {
+	numbers map[string]int32
+	pieces  []part  // by number
+	reach   []reach // by number
+	uses    []int   // by number: how many patterns need it
 	needs   []need
 }
 
@@ -82,39 +81,25 @@ type need struct {
 	parts []int32
 }
 
-func (p *patterns) add(text string, t target) {
-	n, ok := p.numbers[text]
-	if !ok {
-		n = len(p.all)
-		p.numbers[text] = n
-		p.all = append(p.all, pattern{text: text})
+// number returns the number of a part; equal ones share it.
+func (p *parts) number(pieces part, reach reach) int32 {
+	key := []byte{byte(reach)}
+	for _, one := range pieces {
+		key = append(append(key, byte(one.edges)), one.text...)
 	}
-	t.length = uint16(len(text))
-	if targets := &p.all[n].targets; !slices.Contains(*targets, t) {
-		*targets = append(*targets, t)
-	}
-}
-
-// part returns the number of a part of phrases or expressions; equal parts
-// share it.
-func (p *patterns) part(pieces part, reach reach) int32 {
-	key := fmt.Sprint(reach, pieces)
-	n, ok := p.parts[key]
+	n, ok := p.numbers[string(key)]
 	if !ok {
-		n = int32(len(p.sizes))
-		p.parts[key] = n
-		p.sizes, p.uses = append(p.sizes, len(pieces)), append(p.uses, 0)
-		for _, one := range pieces {
-			p.add(one.text, target{part: n, edges: one.edges, reach: reach})
-		}
+		n = int32(len(p.pieces))
+		p.numbers[string(key)] = n
+		p.pieces, p.reach, p.uses = append(p.pieces, pieces), append(p.reach, reach), append(p.uses, 0)
 	}
 	return n
 }
 
-// partsOf numbers the parts of a pattern of rule.
-func (p *patterns) partsOf(rule int, all []part, reach reach) (numbers []int32) {
+// pattern numbers the parts of a pattern of rule.
+func (p *parts) pattern(rule int, all []part, reach reach) (numbers []int32) {
 	for _, pieces := range all {
-		n := p.part(pieces, reach)
+		n := p.number(pieces, reach)
 		numbers = append(numbers, n)
 		p.uses[n]++
 	}
@@ -124,23 +109,71 @@ func (p *patterns) partsOf(rule int, all []part, reach reach) (numbers []int32) 
 
 // triggers returns, by part number, the rules that are worth a look where it
 // stands: each pattern is triggered by the part that the fewest patterns need.
-func (p *patterns) triggers() [][]int32 {
-	all := make([][]int32, len(p.sizes))
+func (p *parts) triggers() [][]int32 {
+	all := make([][]int32, len(p.pieces))
 	for _, n := range p.needs {
 		rarest := n.parts[0]
 		for _, part := range n.parts {
-			if p.uses[part] < p.uses[rarest] || p.uses[part] == p.uses[rarest] && p.sizes[part] < p.sizes[rarest] {
+			if p.uses[part] < p.uses[rarest] || p.uses[part] == p.uses[rarest] && len(p.pieces[part]) < len(p.pieces[rarest]) {
 				rarest = part
 			}
 		}
-		if !slices.Contains(all[rarest], n.rule) {
-			all[rarest] = append(all[rarest], n.rule)
-		}
+		all[rarest] = append(all[rarest], n.rule)
 	}
 	return all
 }
 
-func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
+// bunch divides the pieces of all parts into bunches, those of one bunch being
+// in the same parts, so that a piece that many parts share is noted once, and
+// returns the patterns that find them.
+func (s *Set) bunch(p *parts) []pattern {
+	type kind struct {
+		piece
+		reach reach
+	}
+	members := map[kind][]int32{}
+	var kinds []kind // in the order of the rules: the same file gives the same set
+	for n, pieces := range p.pieces {
+		for _, one := range pieces {
+			k := kind{one, p.reach[n]}
+			if members[k] == nil {
+				kinds = append(kinds, k)
+			}
+			if in := members[k]; len(in) == 0 || in[len(in)-1] != int32(n) {
+				members[k] = append(in, int32(n))
+			}
+		}
+	}
+	triggers := p.triggers()
+	s.bunches = make([][]int32, len(p.pieces))
+	numbers, places := map[string]int32{}, map[string]int{}
+	var all []pattern
+	for _, k := range kinds {
+		key := fmt.Sprint(members[k])
+		n, ok := numbers[key]
+		if !ok {
+			n = int32(len(s.triggers))
+			numbers[key] = n
+			var rules []int32
+			for _, part := range members[k] {
+				s.bunches[part] = append(s.bunches[part], n)
+				rules = append(rules, triggers[part]...)
+			}
+			slices.Sort(rules)
+			s.triggers = append(s.triggers, slices.Compact(rules))
+		}
+		at, ok := places[k.text]
+		if !ok {
+			at = len(all)
+			places[k.text] = at
+			all = append(all, pattern{text: k.text})
+		}
+		all[at].targets = append(all[at].targets, target{bunch: n, length: uint16(len(k.text)), edges: k.edges, reach: k.reach})
+	}
+	return all
+}
+
+func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
 	h := hotRule{
 		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
 		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0, literals: noPart,
@@ -149,16 +182,16 @@ func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
 		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
 	}
 	if len(u.literals) > 0 {
-		h.literals = p.partsOf(i, partsOfLiterals([][]string{u.literals}), anywhere)[0]
+		h.literals = p.pattern(i, partsOfLiterals([][]string{u.literals}), anywhere)[0]
 	}
 	for _, ph := range u.phrases {
-		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, near), ph.gaps})
+		h.phrases = append(h.phrases, hotPhrase{p.pattern(i, ph.parts, near), ph.gaps})
 	}
 	always := !h.text
 	for _, e := range u.regexps {
 		r := hotRegexp{re: e.compiled}
 		if len(e.required) > 0 {
-			r.parts = p.partsOf(i, partsOfLiterals(e.required), anywhere)
+			r.parts = p.pattern(i, partsOfLiterals(e.required), anywhere)
 		}
 		always = always || len(e.required) == 0
 		h.regexps = append(h.regexps, r)

@@ -232,30 +232,42 @@ func (s span) fits(text []byte, e edges) bool {
 
 // sightings are the spans of all pieces in a text, in the order of their ends.
 type sightings struct {
-	all    []sighting
-	last   []int32 // by part: the number of its last sighting, from 1; 0 if it has none
-	chains [2]chains
+	bunches [][]int32 // by part: the bunches that its pieces are in
+	all     []sighting
+	last    []int32 // by bunch: the number of its last sighting, from 1; 0 if it has none
+	chains  [2]chains
 }
 
 type sighting struct {
 	span
-	part     int32
-	previous int32 // sighting of the same part, as in last
+	bunch    int32
+	previous int32 // sighting of the same bunch, as in last
 }
 
 func (g *sightings) forget() {
 	for i := range g.all {
-		g.last[g.all[i].part] = 0
+		g.last[g.all[i].bunch] = 0
 	}
 	g.all = g.all[:0]
 }
 
-// add notes that part stands at where and reports whether that is news.
-func (g *sightings) add(part int32, where span) bool {
-	previous := g.last[part]
-	g.all = append(g.all, sighting{where, part, previous})
-	g.last[part] = int32(len(g.all))
+// add notes that a piece of bunch stands at where and reports whether that is
+// news.
+func (g *sightings) add(bunch int32, where span) bool {
+	previous := g.last[bunch]
+	g.all = append(g.all, sighting{where, bunch, previous})
+	g.last[bunch] = int32(len(g.all))
 	return previous == 0
+}
+
+// has reports whether a piece of part was seen.
+func (g *sightings) has(part int32) bool {
+	for _, b := range g.bunches[part] {
+		if g.last[b] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // hotPhrase is a phrase with its parts by number.
@@ -268,29 +280,26 @@ type hotPhrase struct {
 // of sightings.
 func (g *sightings) find(p *hotPhrase) (span, bool) {
 	for _, part := range p.parts {
-		if g.last[part] == 0 {
+		if !g.has(part) {
 			return span{}, false
 		}
 	}
-	last := len(p.parts) - 1
-	if last == 0 {
-		return g.all[g.last[p.parts[0]]-1].span, true
-	}
 	end := g.all[len(g.all)-1].end
 	from, to := &g.chains[0], &g.chains[1]
-	from.forget(end)
-	for i := g.last[p.parts[0]]; i != 0; i = g.all[i-1].previous {
-		from.add(g.all[i-1].span)
-	}
-	for n := 1; n <= last; n++ {
+	for n, part := range p.parts {
 		to.forget(end)
-		for i := g.last[p.parts[n]]; i != 0; i = g.all[i-1].previous {
-			at := g.all[i-1].span
-			if start, ok := from.before(at.start, p.gaps[n-1]); ok {
-				if n == last {
-					return span{start, at.end}, true
+		for _, b := range g.bunches[part] {
+			for i := g.last[b]; i != 0; i = g.all[i-1].previous {
+				at, ok := g.all[i-1].span, true
+				if n > 0 {
+					at.start, ok = from.before(at.start, p.gaps[n-1])
 				}
-				to.add(span{start, at.end})
+				if ok && n == len(p.gaps) {
+					return at, true
+				}
+				if ok {
+					to.add(at)
+				}
 			}
 		}
 		from, to = to, from

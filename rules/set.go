@@ -22,7 +22,8 @@ type Set struct {
 
 	hot       []hotRule
 	automaton *automaton
-	triggers  [][]int32 // by part number: rules with a phrase that needs it
+	bunches   [][]int32 // by part: the bunches that its pieces are in
+	triggers  [][]int32 // by bunch: the rules that are worth a look where it is
 	always    []uint64  // bit set of the rules to evaluate whatever the text
 
 	enhanced map[enhancedCode]*opinion
@@ -59,17 +60,17 @@ type hotRegexp struct {
 // noPart is the number of no part.
 const noPart = -1
 
-// target is what a pattern found in the text means: that a piece of a part is
+// target is what a pattern found in the text means: that a piece of a bunch is
 // there.
 type target struct {
-	part   int32
+	bunch  int32
 	length uint16 // of the piece
 	edges  edges
 	reach  reach
 	last   bool // of the targets of a state
 }
 
-// reach says which sightings of a part count.
+// reach says which sightings of a bunch count.
 type reach uint8
 
 const (
@@ -212,11 +213,11 @@ type scratch struct {
 	pieces sightings
 }
 
-func newScratch(rules, parts int) *scratch {
+func newScratch(s *Set) *scratch {
 	return &scratch{
 		text:   make([]byte, 0, 1024),
-		rules:  make([]uint64, (rules+63)/64),
-		pieces: sightings{last: make([]int32, parts)},
+		rules:  make([]uint64, (len(s.rules)+63)/64),
+		pieces: sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
 	}
 }
 
@@ -242,9 +243,9 @@ func (sc *scratch) saw(s *Set, hits []target, end int32) {
 	for i := range hits {
 		t := &hits[i]
 		where := span{end - int32(t.length), end}
-		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.part] == 0) &&
-			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.part, where) {
-			for _, rule := range s.triggers[t.part] {
+		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
+			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
+			for _, rule := range s.triggers[t.bunch] {
 				sc.rules[rule/64] |= 1 << (rule % 64)
 			}
 		}
@@ -284,7 +285,7 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 		h.enhanced != nil && !slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }) {
 		return false
 	}
-	if !h.text || h.literals != noPart && sc.pieces.last[h.literals] != 0 {
+	if !h.text || h.literals != noPart && sc.pieces.has(h.literals) {
 		return true
 	}
 	for p := range h.phrases {
@@ -303,7 +304,7 @@ func (s *Set) matches(i int, f *facts, sc *scratch) bool {
 // mayMatch reports whether the literals that r can't match without are there.
 func (sc *scratch) mayMatch(r *hotRegexp) bool {
 	for _, p := range r.parts {
-		if sc.pieces.last[p] == 0 {
+		if !sc.pieces.has(p) {
 			return false
 		}
 	}
