@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -53,7 +54,6 @@ func (s *Set) compile() error {
 	s.general = s.outcome(c, "", false, "default")
 
 	s.hot = make([]hotRule, len(s.rules))
-	s.always = make([]uint64, (len(s.rules)+63)/64)
 	p := &parts{numbers: map[string]int32{}}
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
@@ -61,24 +61,66 @@ func (s *Set) compile() error {
 	all := s.bunch(p)
 	var err error
 	s.automaton, err = newAutomaton(all)
+	s.always = make([]uint64, (len(s.patterns)+63)/64)
+	s.triggers = make([][]int32, p.bunches)
 	s.scratch.New = func() any { return newScratch(s) }
+	if err == nil {
+		s.trigger(p)
+	}
 	return err
 }
 
-// parts collects the different parts of all rules and which of them their
-// patterns need.
+func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
+	h := hotRule{codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases, from: len(s.patterns)}
+	for _, g := range u.providers {
+		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
+	}
+	add := func(all []part, reach reach, n hotPattern) {
+		n.rule = int32(i)
+		for _, pieces := range all {
+			n.parts = append(n.parts, p.number(pieces, reach))
+		}
+		s.patterns = append(s.patterns, n)
+	}
+	if len(u.literals) > 0 {
+		add(partsOfLiterals([][]string{u.literals}), anywhere, hotPattern{})
+	}
+	for _, ph := range u.phrases {
+		add(ph.parts, near, hotPattern{gaps: ph.gaps})
+	}
+	for _, e := range u.regexps {
+		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled})
+	}
+	if len(s.patterns) == h.from {
+		add(nil, anywhere, hotPattern{})
+	}
+	h.to = len(s.patterns)
+	c, _ := s.category(u.category.text)
+	resend := c.resend
+	if u.resend != nil {
+		resend = *u.resend
+	}
+	h.outcome = s.outcome(c, u.reason, resend, u.id)
+	return h
+}
+
+func partsOfLiterals(sets [][]string) (all []part) {
+	for _, set := range sets {
+		var pieces part
+		for _, text := range set {
+			pieces = append(pieces, piece{text: text})
+		}
+		all = append(all, pieces)
+	}
+	return all
+}
+
+// parts collects the different parts of all patterns.
 type parts struct {
 	numbers map[string]int32
 	pieces  []part  // by number
 	reach   []reach // by number
-	uses    []int   // by number: how many patterns need it
-	needs   []need
-}
-
-// need is a pattern of a rule and the parts that it can't match without.
-type need struct {
-	rule  int32
-	parts []int32
+	bunches int
 }
 
 // number returns the number of a part; equal ones share it.
@@ -91,36 +133,9 @@ func (p *parts) number(pieces part, reach reach) int32 {
 	if !ok {
 		n = int32(len(p.pieces))
 		p.numbers[string(key)] = n
-		p.pieces, p.reach, p.uses = append(p.pieces, pieces), append(p.reach, reach), append(p.uses, 0)
+		p.pieces, p.reach = append(p.pieces, pieces), append(p.reach, reach)
 	}
 	return n
-}
-
-// pattern numbers the parts of a pattern of rule.
-func (p *parts) pattern(rule int, all []part, reach reach) (numbers []int32) {
-	for _, pieces := range all {
-		n := p.number(pieces, reach)
-		numbers = append(numbers, n)
-		p.uses[n]++
-	}
-	p.needs = append(p.needs, need{int32(rule), numbers})
-	return numbers
-}
-
-// triggers returns, by part number, the rules that are worth a look where it
-// stands: each pattern is triggered by the part that the fewest patterns need.
-func (p *parts) triggers() [][]int32 {
-	all := make([][]int32, len(p.pieces))
-	for _, n := range p.needs {
-		rarest := n.parts[0]
-		for _, part := range n.parts {
-			if p.uses[part] < p.uses[rarest] || p.uses[part] == p.uses[rarest] && len(p.pieces[part]) < len(p.pieces[rarest]) {
-				rarest = part
-			}
-		}
-		all[rarest] = append(all[rarest], n.rule)
-	}
-	return all
 }
 
 // bunch divides the pieces of all parts into bunches, those of one bunch being
@@ -144,7 +159,6 @@ func (s *Set) bunch(p *parts) []pattern {
 			}
 		}
 	}
-	triggers := p.triggers()
 	s.bunches = make([][]int32, len(p.pieces))
 	numbers, places := map[string]int32{}, map[string]int{}
 	var all []pattern
@@ -152,15 +166,12 @@ func (s *Set) bunch(p *parts) []pattern {
 		key := fmt.Sprint(members[k])
 		n, ok := numbers[key]
 		if !ok {
-			n = int32(len(s.triggers))
+			n = int32(p.bunches)
 			numbers[key] = n
-			var rules []int32
+			p.bunches++
 			for _, part := range members[k] {
 				s.bunches[part] = append(s.bunches[part], n)
-				rules = append(rules, triggers[part]...)
 			}
-			slices.Sort(rules)
-			s.triggers = append(s.triggers, slices.Compact(rules))
 		}
 		at, ok := places[k.text]
 		if !ok {
@@ -173,50 +184,38 @@ func (s *Set) bunch(p *parts) []pattern {
 	return all
 }
 
-func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
-	h := hotRule{
-		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
-		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0, literals: noPart,
-	}
-	for _, g := range u.providers {
-		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
-	}
-	if len(u.literals) > 0 {
-		h.literals = p.pattern(i, partsOfLiterals([][]string{u.literals}), anywhere)[0]
-	}
-	for _, ph := range u.phrases {
-		h.phrases = append(h.phrases, hotPhrase{p.pattern(i, ph.parts, near), ph.gaps})
-	}
-	always := !h.text
-	for _, e := range u.regexps {
-		r := hotRegexp{re: e.compiled}
-		if len(e.required) > 0 {
-			r.parts = p.pattern(i, partsOfLiterals(e.required), anywhere)
+// trigger says which part of each pattern makes it worth a look: the one whose
+// words are the rarest in the examples of all rules, or else has the fewest
+// pieces. A pattern without parts is always looked at.
+func (s *Set) trigger(p *parts) {
+	seen := make([]int, p.bunches)
+	sc := newScratch(s)
+	for _, u := range s.rules {
+		for _, e := range u.examples {
+			in := ParseText(e.text)
+			for _, g := range sc.read(s, in.Text).pieces.all {
+				seen[g.bunch]++
+			}
 		}
-		always = always || len(e.required) == 0
-		h.regexps = append(h.regexps, r)
 	}
-	if always {
-		s.always[i/64] |= 1 << (i % 64)
-	}
-	c, _ := s.category(u.category.text)
-	resend := c.resend
-	if u.resend != nil {
-		resend = *u.resend
-	}
-	h.outcome = s.outcome(c, u.reason, resend, u.id)
-	return h
-}
-
-func partsOfLiterals(sets [][]string) (all []part) {
-	for _, set := range sets {
-		var pieces part
-		for _, text := range set {
-			pieces = append(pieces, piece{text: text})
+	often := make([]int, len(p.pieces))
+	for part, bunches := range s.bunches {
+		for _, b := range bunches {
+			often[part] += seen[b]
 		}
-		all = append(all, pieces)
 	}
-	return all
+	for i, n := range s.patterns {
+		if len(n.parts) == 0 {
+			s.always[i/64] |= 1 << (i % 64)
+			continue
+		}
+		rarest := slices.MinFunc(n.parts, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(often[a], often[b]), cmp.Compare(len(p.pieces[a]), len(p.pieces[b])))
+		})
+		for _, b := range s.bunches[rarest] {
+			s.triggers[b] = append(s.triggers[b], int32(i))
+		}
+	}
 }
 
 // runExamples checks that the set decides each example of the given rules by

@@ -270,19 +270,11 @@ func (g *sightings) has(part int32) bool {
 	return false
 }
 
-// hotPhrase is a phrase with its parts by number.
-type hotPhrase struct {
-	parts []int32
-	gaps  []int32
-}
-
-// find returns from where to where p stands. Its time is linear in the number
-// of sightings.
-func (g *sightings) find(p *hotPhrase) (span, bool) {
-	for _, part := range p.parts {
-		if !g.has(part) {
-			return span{}, false
-		}
+// find returns from where to where the phrase p stands. Its time is linear in
+// the number of sightings.
+func (g *sightings) find(p *hotPattern) (span, bool) {
+	if len(g.all) == 0 {
+		return span{}, false
 	}
 	end := g.all[len(g.all)-1].end
 	from, to := &g.chains[0], &g.chains[1]

@@ -21,10 +21,11 @@ type Set struct {
 	words       words
 
 	hot       []hotRule
+	patterns  []hotPattern // in the order of their rules
 	automaton *automaton
 	bunches   [][]int32 // by part: the bunches that its pieces are in
-	triggers  [][]int32 // by bunch: the rules that are worth a look where it is
-	always    []uint64  // bit set of the rules to evaluate whatever the text
+	triggers  [][]int32 // by bunch: the patterns that are worth a look where it is
+	always    []uint64  // bit set of the patterns to look at whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
@@ -43,22 +44,18 @@ type hotRule struct {
 	enhanced  []enhancedPattern
 	statuses  uint16
 	phases    uint16
-	text      bool  // has literals, phrases or expressions
-	literals  int32 // number of the part that they are; noPart: none
-	phrases   []hotPhrase
-	regexps   []hotRegexp
+	from, to  int // range of its patterns, any of which is enough
 	outcome   outcome
 }
 
-// hotRegexp is an expression and the parts, by number, that a text must have
-// for it to be worth running.
-type hotRegexp struct {
-	parts []int32
-	re    *regexp.Regexp
+// hotPattern is what evaluating a pattern of a rule needs: the literals of the
+// rule, a phrase, an expression, or, where it has none of them, any text.
+type hotPattern struct {
+	rule  int32
+	parts []int32        // all of them must be there
+	gaps  []int32        // of a phrase: the most bytes between a part and the next
+	re    *regexp.Regexp // nil: none
 }
-
-// noPart is the number of no part.
-const noPart = -1
 
 // target is what a pattern found in the text means: that a piece of a bunch is
 // there.
@@ -208,23 +205,23 @@ func (o *outcome) of(f *facts) event.Verdict {
 
 // scratch is the work space of one verdict.
 type scratch struct {
-	text   []byte
-	rules  []uint64 // bit set: to be evaluated
-	pieces sightings
+	text       []byte
+	candidates []uint64 // bit set of the patterns to be evaluated
+	pieces     sightings
 }
 
 func newScratch(s *Set) *scratch {
 	return &scratch{
-		text:   make([]byte, 0, 1024),
-		rules:  make([]uint64, (len(s.rules)+63)/64),
-		pieces: sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
+		text:       make([]byte, 0, 1024),
+		candidates: make([]uint64, len(s.always)),
+		pieces:     sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
 	}
 }
 
 // read normalises text and finds all patterns in it.
 func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
-	copy(sc.rules, s.always)
+	copy(sc.candidates, s.always)
 	sc.pieces.forget()
 	a := s.automaton
 	state, last := uint32(0), uint32(0)
@@ -245,8 +242,8 @@ func (sc *scratch) saw(s *Set, hits []target, end int32) {
 		where := span{end - int32(t.length), end}
 		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
 			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
-			for _, rule := range s.triggers[t.bunch] {
-				sc.rules[rule/64] |= 1 << (rule % 64)
+			for _, n := range s.triggers[t.bunch] {
+				sc.candidates[n/64] |= 1 << (n % 64)
 			}
 		}
 		if t.last {
@@ -256,59 +253,49 @@ func (sc *scratch) saw(s *Set, hits []target, end int32) {
 }
 
 // first returns the number of the first rule that matches, -1 if none does.
-func (s *Set) first(f *facts, sc *scratch) int {
-	return s.after(-1, f, sc)
-}
+func (s *Set) first(f *facts, sc *scratch) int { return s.from(0, f, sc) }
 
 // after returns the number of the first rule after last that matches.
-func (s *Set) after(last int, f *facts, sc *scratch) int {
-	for w := (last + 1) / 64; w < len(sc.rules); w++ {
-		word := sc.rules[w]
-		if w == (last+1)/64 {
-			word &^= 1<<((last+1)%64) - 1
+func (s *Set) after(last int, f *facts, sc *scratch) int { return s.from(s.hot[last].to, f, sc) }
+
+// from returns the number of the rule of the first pattern from number n on that
+// matches, -1 if none does.
+func (s *Set) from(n int, f *facts, sc *scratch) int {
+	for w := n / 64; w < len(sc.candidates); w++ {
+		word := sc.candidates[w]
+		if w == n/64 {
+			word &^= 1<<(n%64) - 1
 		}
 		for ; word != 0; word &= word - 1 {
-			if i := w*64 + bits.TrailingZeros64(word); s.matches(i, f, sc) {
-				return i
+			p := &s.patterns[w*64+bits.TrailingZeros64(word)]
+			if s.hot[p.rule].allows(f) && sc.matches(p) {
+				return int(p.rule)
 			}
 		}
 	}
 	return -1
 }
 
-func (s *Set) matches(i int, f *facts, sc *scratch) bool {
-	h := &s.hot[i]
-	if h.statuses != 0 && h.statuses>>f.status&1 == 0 ||
-		h.phases != 0 && h.phases>>f.phase&1 == 0 ||
-		h.providers != nil && !slices.Contains(h.providers, uint16(f.provider)) ||
-		h.codes != nil && !slices.ContainsFunc(h.codes, func(r codeRange) bool { return r.low <= f.code && f.code <= r.high }) ||
-		h.enhanced != nil && !slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }) {
-		return false
-	}
-	if !h.text || h.literals != noPart && sc.pieces.has(h.literals) {
-		return true
-	}
-	for p := range h.phrases {
-		if _, ok := sc.pieces.find(&h.phrases[p]); ok {
-			return true
-		}
-	}
-	for i := range h.regexps {
-		if r := &h.regexps[i]; sc.mayMatch(r) && r.re.Match(sc.text) {
-			return true
-		}
-	}
-	return false
+// allows reports whether the conditions of h other than its patterns hold.
+func (h *hotRule) allows(f *facts) bool {
+	return (h.statuses == 0 || h.statuses>>f.status&1 == 1) &&
+		(h.phases == 0 || h.phases>>f.phase&1 == 1) &&
+		(h.providers == nil || slices.Contains(h.providers, uint16(f.provider))) &&
+		(h.codes == nil || slices.ContainsFunc(h.codes, func(r codeRange) bool { return r.low <= f.code && f.code <= r.high })) &&
+		(h.enhanced == nil || slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }))
 }
 
-// mayMatch reports whether the literals that r can't match without are there.
-func (sc *scratch) mayMatch(r *hotRegexp) bool {
-	for _, p := range r.parts {
-		if !sc.pieces.has(p) {
+func (sc *scratch) matches(p *hotPattern) bool {
+	for _, part := range p.parts {
+		if !sc.pieces.has(part) {
 			return false
 		}
 	}
-	return true
+	if len(p.gaps) > 0 {
+		_, ok := sc.pieces.find(p)
+		return ok
+	}
+	return p.re == nil || p.re.Match(sc.text)
 }
 
 // Categories returns the categories in the order of the file.
