@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"slices"
+	"strings"
 )
 
 // automaton finds all patterns of a set in one pass over a text (Aho and
@@ -72,10 +73,7 @@ func newAutomaton(patterns []pattern) (*automaton, error) {
 			}
 		}
 	}
-	t := &trie{nodes: []node{{}}}
-	for _, p := range patterns {
-		t.add(p, &a.class)
-	}
+	t := newTrie(patterns, &a.class)
 	t.link()
 	for _, at := range t.ordered {
 		a.list(t, at)
@@ -92,12 +90,12 @@ func newAutomaton(patterns []pattern) (*automaton, error) {
 func (a *automaton) list(t *trie, at uint32) {
 	n := &t.nodes[at]
 	suffix := &t.nodes[n.fail]
-	if len(n.own) == 0 {
+	if n.own == 0 {
 		n.hit, n.hits = suffix.hit, suffix.hits
 		return
 	}
 	n.hit, n.hits = true, uint32(len(a.hits))
-	a.hits = append(a.hits, n.own...)
+	a.hits = append(a.hits, t.patterns[n.own-1].targets...)
 	if suffix.hit {
 		for i := suffix.hits; ; i++ {
 			a.hits = append(a.hits, a.hits[i])
@@ -138,12 +136,13 @@ func (a *automaton) fill(t *trie) {
 	}
 }
 
-// trie is the automaton while it is built: nodes in the order of their making,
-// the root first.
+// trie is the automaton while it is built: nodes in the order of the texts that
+// they stand for, the root first.
 type trie struct {
-	nodes   []node
-	ordered []uint32 // nearest to the root first
-	moves   []move
+	patterns []pattern // in order
+	nodes    []node
+	ordered  []uint32 // nearest to the root first
+	moves    []move
 }
 
 type node struct {
@@ -153,7 +152,7 @@ type node struct {
 	first, next uint32 // child and sibling; 0: none
 	fail        uint32
 	from, to    uint32 // range of the transitions to deep nodes in moves
-	own         []target
+	own         uint32 // number of its pattern, from 1; 0 if it has none
 	hits        uint32 // start of the hits
 	start       uint32 // of the row
 }
@@ -167,18 +166,39 @@ type move struct {
 	to    uint32
 }
 
-func (t *trie) add(p pattern, class *[256]uint8) {
-	at := uint32(0)
-	for _, b := range []byte(p.text) {
-		child := t.child(at, class[b])
-		if child == 0 {
-			child = uint32(len(t.nodes))
-			t.nodes = append(t.nodes, node{class: class[b], depth: min(t.nodes[at].depth+1, deep), next: t.nodes[at].first})
-			t.nodes[at].first = child
-		}
-		at = child
+func newTrie(patterns []pattern, class *[256]uint8) *trie {
+	t := &trie{patterns: slices.Clone(patterns)}
+	slices.SortFunc(t.patterns, func(a, b pattern) int { return strings.Compare(a.text, b.text) })
+	bytes := 0
+	for _, p := range patterns {
+		bytes += len(p.text)
 	}
-	t.nodes[at].own = p.targets
+	t.nodes = append(make([]node, 0, 1+bytes/2), node{}) // about half of them are shared
+	path := []uint32{0}                                  // the nodes of the last text
+	last := ""
+	for i, p := range t.patterns {
+		path = path[:1+commonPrefix(last, p.text)]
+		for n := len(path) - 1; n < len(p.text); n++ {
+			parent := &t.nodes[path[n]]
+			child := uint32(len(t.nodes))
+			path = append(path, child)
+			added := node{class: class[p.text[n]], depth: uint8(min(n+1, deep)), next: parent.first}
+			parent.first = child
+			t.nodes = append(t.nodes, added)
+		}
+		t.nodes[path[len(p.text)]].own = uint32(i + 1)
+		last = p.text
+	}
+	return t
+}
+
+// commonPrefix returns how many bytes a and b begin with alike.
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // child returns the child of a node by class, 0 if there is none.
@@ -195,6 +215,7 @@ func (t *trie) child(at uint32, class uint8) uint32 {
 // children, and those of that suffix that they don't replace.
 func (t *trie) link() {
 	t.ordered = append(make([]uint32, 0, len(t.nodes)), 0)
+	t.moves = make([]move, 0, 4*len(t.nodes))
 	for i := 0; i < len(t.ordered); i++ {
 		at := t.ordered[i]
 		n := &t.nodes[at]

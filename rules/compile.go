@@ -2,7 +2,7 @@ package rules
 
 import (
 	"cmp"
-	"fmt"
+	"encoding/binary"
 	"slices"
 
 	"mtatap/event"
@@ -146,7 +146,11 @@ func (s *Set) bunch(p *parts) []pattern {
 		piece
 		reach reach
 	}
-	members := map[kind][]int32{}
+	count := 0
+	for _, pieces := range p.pieces {
+		count += len(pieces)
+	}
+	members := make(map[kind][]int32, count)
 	var kinds []kind // in the order of the rules: the same file gives the same set
 	for n, pieces := range p.pieces {
 		for _, one := range pieces {
@@ -160,14 +164,18 @@ func (s *Set) bunch(p *parts) []pattern {
 		}
 	}
 	s.bunches = make([][]int32, len(p.pieces))
-	numbers, places := map[string]int32{}, map[string]int{}
+	numbers, places := map[string]int32{}, make(map[string]int, len(kinds))
 	var all []pattern
+	var key []byte
 	for _, k := range kinds {
-		key := fmt.Sprint(members[k])
-		n, ok := numbers[key]
+		key = key[:0]
+		for _, part := range members[k] {
+			key = binary.AppendUvarint(key, uint64(part))
+		}
+		n, ok := numbers[string(key)]
 		if !ok {
 			n = int32(p.bunches)
-			numbers[key] = n
+			numbers[string(key)] = n
 			p.bunches++
 			for _, part := range members[k] {
 				s.bunches[part] = append(s.bunches[part], n)
