@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -147,8 +148,10 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byte {
 	b = append(b, '{')
 	if len(id) > 0 {
-		b = append(append(b, `"id":`...), bytes.ToValidUTF8(id, []byte("\ufffd"))...)
-		b = append(b, ',')
+		if !utf8.Valid(id) {
+			id = bytes.ToValidUTF8(id, []byte("\ufffd"))
+		}
+		b = append(append(append(b, `"id":`...), id...), ',')
 	}
 	b = event.AppendString(append(b, `"category":`...), string(v.Category))
 	b = event.AppendString(append(b, `,"bounce_type":`...), string(v.BounceType))

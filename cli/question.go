@@ -25,7 +25,12 @@ func readQuestion(line []byte) (question, error) {
 	if scanQuestion(line, &q) {
 		return q, nil
 	}
-	q = question{}
+	return decodeQuestion(line)
+}
+
+// decodeQuestion is apart so that only here a question is on the heap.
+func decodeQuestion(line []byte) (question, error) {
+	var q question
 	err := json.Unmarshal(line, &q)
 	return q, err
 }
