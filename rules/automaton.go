@@ -62,8 +62,9 @@ func (a *automaton) found(state uint32) []target {
 	return a.hits[a.table[state>>entryShift]>>8:]
 }
 
-// newAutomaton builds the automaton of the patterns, whose texts all differ.
-func newAutomaton(patterns []pattern) (*automaton, error) {
+// newAutomaton builds the automaton of the patterns, whose texts all differ. What
+// it needs for the given texts, normalised, lies close together.
+func newAutomaton(patterns []pattern, texts [][]byte) (*automaton, error) {
 	a := &automaton{width: 1}
 	for _, p := range patterns {
 		for _, b := range []byte(p.text) {
@@ -77,6 +78,9 @@ func newAutomaton(patterns []pattern) (*automaton, error) {
 	t.link()
 	for _, at := range t.ordered {
 		a.list(t, at)
+	}
+	for _, text := range texts {
+		t.warm(text, &a.class)
 	}
 	if err := t.place(a.width); err != nil {
 		return nil, err
@@ -149,6 +153,7 @@ type node struct {
 	class       uint8
 	depth       uint8  // deep at most
 	hit         bool   // a pattern ends here
+	warm        bool   // see warm
 	first, next uint32 // child and sibling; 0: none
 	fail        uint32
 	from, to    uint32 // range of the transitions to deep nodes in moves
@@ -248,6 +253,19 @@ func (t *trie) suffix(at uint32, class uint8) uint32 {
 	return t.child(at, class)
 }
 
+// warm marks the nodes that text leads to.
+func (t *trie) warm(text []byte, class *[256]uint8) {
+	at := uint32(0)
+	for _, b := range text {
+		if class[b] == 0 {
+			at = 0
+			continue
+		}
+		at = t.suffix(at, class[b])
+		t.nodes[at].warm = true
+	}
+}
+
 // entry returns how the automaton writes a node.
 func (t *trie) entry(at uint32) uint32 {
 	n := &t.nodes[at]
@@ -266,8 +284,11 @@ func (t *trie) place(width uint32) error {
 		p.next[i] = width // the row of the root stays empty
 	}
 	var classes []uint32
-	for i := range t.nodes {
-		n := &t.nodes[i]
+	for i := range 2 * len(t.nodes) { // the warm ones first
+		n := &t.nodes[i%len(t.nodes)]
+		if n.warm != (i < len(t.nodes)) {
+			continue
+		}
 		classes = classes[:0]
 		if n.hit {
 			classes = append(classes, 0)

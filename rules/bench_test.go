@@ -102,10 +102,8 @@ func BenchmarkHostileText(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		sc.read(s, text)
-		for i := range s.patterns {
-			if sc.candidates[i/64]>>(i%64)&1 == 1 {
-				sc.matches(&s.patterns[i])
-			}
+		for _, n := range slices.Compact(sc.candidates) {
+			sc.matches(&s.patterns[n])
 		}
 	}
 }

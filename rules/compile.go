@@ -59,15 +59,26 @@ func (s *Set) compile() error {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
 	all := s.bunch(p)
-	var err error
-	s.automaton, err = newAutomaton(all)
-	s.always = make([]uint64, (len(s.patterns)+63)/64)
-	s.triggers = make([][]int32, p.bunches)
-	s.scratch.New = func() any { return newScratch(s) }
-	if err == nil {
-		s.trigger(p)
+	texts := s.exampleTexts()
+	a, err := newAutomaton(all, texts)
+	if err != nil {
+		return err
 	}
-	return err
+	s.automaton, s.triggers = a, make([][]int32, p.bunches)
+	s.scratch.New = func() any { return newScratch(s) }
+	s.trigger(p, texts)
+	return nil
+}
+
+// exampleTexts returns the examples of all rules, normalised.
+func (s *Set) exampleTexts() (all [][]byte) {
+	for _, u := range s.rules {
+		for _, e := range u.examples {
+			in := ParseText(e.text)
+			all = append(all, normalise(nil, in.Text))
+		}
+	}
+	return all
 }
 
 func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
@@ -195,15 +206,13 @@ func (s *Set) bunch(p *parts) []pattern {
 // trigger says which part of each pattern makes it worth a look: the one whose
 // words are the rarest in the examples of all rules, or else has the fewest
 // pieces. A pattern without parts is always looked at.
-func (s *Set) trigger(p *parts) {
+func (s *Set) trigger(p *parts, texts [][]byte) {
 	seen := make([]int, p.bunches)
 	sc := newScratch(s)
-	for _, u := range s.rules {
-		for _, e := range u.examples {
-			in := ParseText(e.text)
-			for _, g := range sc.read(s, in.Text).pieces.all {
-				seen[g.bunch]++
-			}
+	for _, text := range texts {
+		sc.text = text
+		for _, g := range sc.find(s).pieces.all {
+			seen[g.bunch]++
 		}
 	}
 	often := make([]int, len(p.pieces))
@@ -214,7 +223,7 @@ func (s *Set) trigger(p *parts) {
 	}
 	for i, n := range s.patterns {
 		if len(n.parts) == 0 {
-			s.always[i/64] |= 1 << (i % 64)
+			s.always = append(s.always, int32(i))
 			continue
 		}
 		rarest := slices.MinFunc(n.parts, func(a, b int32) int {

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"math/bits"
 	"regexp"
 	"slices"
 	"sync"
@@ -25,7 +24,7 @@ type Set struct {
 	automaton *automaton
 	bunches   [][]int32 // by part: the bunches that its pieces are in
 	triggers  [][]int32 // by bunch: the patterns that are worth a look where it is
-	always    []uint64  // bit set of the patterns to look at whatever the text
+	always    []int32   // patterns to look at whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
@@ -206,22 +205,26 @@ func (o *outcome) of(f *facts) event.Verdict {
 // scratch is the work space of one verdict.
 type scratch struct {
 	text       []byte
-	candidates []uint64 // bit set of the patterns to be evaluated
+	candidates []int32 // numbers of the patterns to be evaluated, in order
 	pieces     sightings
 }
 
 func newScratch(s *Set) *scratch {
 	return &scratch{
-		text:       make([]byte, 0, 1024),
-		candidates: make([]uint64, len(s.always)),
-		pieces:     sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
+		text:   make([]byte, 0, 1024),
+		pieces: sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
 	}
 }
 
 // read normalises text and finds all patterns in it.
 func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
-	copy(sc.candidates, s.always)
+	return sc.find(s)
+}
+
+// find finds all patterns in the text, which is normalised.
+func (sc *scratch) find(s *Set) *scratch {
+	sc.candidates = append(sc.candidates[:0], s.always...)
 	sc.pieces.forget()
 	a := s.automaton
 	state, last := uint32(0), uint32(0)
@@ -232,6 +235,7 @@ func (sc *scratch) read(s *Set, text string) *scratch {
 			sc.saw(s, a.found(state), int32(i+1))
 		}
 	}
+	slices.Sort(sc.candidates)
 	return sc
 }
 
@@ -242,9 +246,7 @@ func (sc *scratch) saw(s *Set, hits []target, end int32) {
 		where := span{end - int32(t.length), end}
 		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
 			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
-			for _, n := range s.triggers[t.bunch] {
-				sc.candidates[n/64] |= 1 << (n % 64)
-			}
+			sc.candidates = append(sc.candidates, s.triggers[t.bunch]...)
 		}
 		if t.last {
 			return
@@ -261,16 +263,13 @@ func (s *Set) after(last int, f *facts, sc *scratch) int { return s.from(s.hot[l
 // from returns the number of the rule of the first pattern from number n on that
 // matches, -1 if none does.
 func (s *Set) from(n int, f *facts, sc *scratch) int {
-	for w := n / 64; w < len(sc.candidates); w++ {
-		word := sc.candidates[w]
-		if w == n/64 {
-			word &^= 1<<(n%64) - 1
+	for i, c := range sc.candidates {
+		if int(c) < n || i > 0 && c == sc.candidates[i-1] {
+			continue
 		}
-		for ; word != 0; word &= word - 1 {
-			p := &s.patterns[w*64+bits.TrailingZeros64(word)]
-			if s.hot[p.rule].allows(f) && sc.matches(p) {
-				return int(p.rule)
-			}
+		p := &s.patterns[c]
+		if s.hot[p.rule].allows(f) && sc.matches(p) {
+			return int(p.rule)
 		}
 	}
 	return -1
