@@ -90,7 +90,7 @@ func (s *Set) matchedWords(i int, sc *scratch) string {
 			continue
 		}
 		if p.re != nil {
-			return string(p.re.Find(sc.text))
+			return string(p.re.Find(sc.ordered()))
 		}
 		if where, ok := sc.pieces.find(p); ok {
 			return string(sc.text[where.start:where.end])

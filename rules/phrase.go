@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// maxPhraseText is how much of a text phrases are looked for in, in bytes: more
-// than any reply says in earnest, and little enough that a text made to be slow
-// is not.
-const maxPhraseText = 2 << 10
+// maxOrdered is how much of a text phrases and expressions are looked for in, in
+// bytes: more than any reply says in earnest, and little enough that a text made
+// to be slow is not.
+const maxOrdered = 2 << 10
 
 // The bytes that may lie between two parts of a phrase, at most.
 const (
@@ -302,11 +302,11 @@ func (g *sightings) find(p *hotPattern) (span, bool) {
 // chains are where the parts of a phrase up to some part stand in order, none
 // too far from the one before.
 type chains struct {
-	ends   [maxPhraseText/64 + 1]uint64 // bit set of the positions where one ends
-	starts [maxPhraseText + 1]int32     // where the one that ends here starts
+	ends   [maxOrdered/64 + 1]uint64 // bit set of the positions where one ends
+	starts [maxOrdered + 1]int32     // where the one that ends here starts
 }
 
-func (c *chains) forget(end int32) { clear(c.ends[:min(end, maxPhraseText)/64+1]) }
+func (c *chains) forget(end int32) { clear(c.ends[:min(end, maxOrdered)/64+1]) }
 
 func (c *chains) add(at span) {
 	c.ends[at.end/64] |= 1 << (at.end % 64)

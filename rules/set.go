@@ -71,7 +71,7 @@ type reach uint8
 
 const (
 	anywhere reach = iota // the first one: of literals and what expressions need
-	near                  // all up to maxPhraseText: of phrases
+	near                  // all up to maxOrdered: of phrases
 )
 
 // outcome is the verdict of a rule or a row of a table in its forms.
@@ -244,7 +244,7 @@ func (sc *scratch) saw(s *Set, hits []target, end int32) {
 	for i := range hits {
 		t := &hits[i]
 		where := span{end - int32(t.length), end}
-		if (t.reach == near && end <= maxPhraseText || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
+		if (t.reach == near && end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
 			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
 			sc.candidates = append(sc.candidates, s.triggers[t.bunch]...)
 		}
@@ -284,6 +284,9 @@ func (h *hotRule) allows(f *facts) bool {
 		(h.enhanced == nil || slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }))
 }
 
+// ordered returns how much of the text expressions see.
+func (sc *scratch) ordered() []byte { return sc.text[:min(len(sc.text), maxOrdered)] }
+
 func (sc *scratch) matches(p *hotPattern) bool {
 	for _, part := range p.parts {
 		if !sc.pieces.has(part) {
@@ -294,7 +297,7 @@ func (sc *scratch) matches(p *hotPattern) bool {
 		_, ok := sc.pieces.find(p)
 		return ok
 	}
-	return p.re == nil || p.re.Match(sc.text)
+	return p.re == nil || p.re.Match(sc.ordered())
 }
 
 // Categories returns the categories in the order of the file.
