@@ -29,7 +29,7 @@ type automaton struct {
 }
 
 // An entry has the class in its lowest byte, then a bit for hits, then the start
-// of the row.
+// of the row. No class is 0xff: some bytes are in no UTF-8.
 const (
 	entryClass = 0xff
 	entryHits  = 1 << 8

@@ -193,3 +193,24 @@ func naivePhrase(p phrase, text string) bool {
 	}
 	return from(0, 0, end)
 }
+
+func TestHowMuchOfATextCounts(t *testing.T) {
+	s, err := Parse("bounds.yaml", []byte("schema: 1\nversion: x\n"+smallHeader+`rules:
+  - {id: literal, match: [a literal], category: general}
+  - {id: phrase, phrase: ['a phrase'], category: general}
+  - {id: two, phrase: ['two * parts'], category: general}
+  - {id: expression, regex: ['an expr\w*n'], category: general}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for words, bound := range map[string]int{"a literal": maxText, "a phrase": maxOrdered, "two of the parts": maxOrdered, "an expression": maxOrdered} {
+		for _, over := range []int{0, 1} {
+			text := strings.Repeat("-", bound+over-len(words)) + words
+			got := s.Classify(&Input{Text: text + " and so on", Status: event.Bounced}).Rule
+			if found := got != "default"; found != (over == 0) {
+				t.Errorf("%q ends %d bytes behind the first %d: decided by %s", words, over, bound, got)
+			}
+		}
+	}
+}
