@@ -131,23 +131,23 @@ func (s *scanner) quoted() (raw []byte, escaped, ok bool) {
 	if s.at == len(s.line) || s.line[s.at] != '"' {
 		return nil, false, false
 	}
-	s.at++
-	for start := s.at; s.at < len(s.line); s.at++ {
-		switch c := s.line[s.at]; {
-		case ordinary[c]:
-		case c == '"':
-			s.at++
-			return s.line[start : s.at-1], escaped, true
-		case c == '\\':
-			escaped = true
-			_, size := unescape(s.line[s.at:])
-			if size == 0 {
-				return nil, false, false
-			}
-			s.at += size - 1
-		default:
-			return nil, false, false
+	rest := s.line[s.at+1:]
+	for n := 0; n < len(rest); n++ {
+		for n < len(rest) && ordinary[rest[n]] {
+			n++
 		}
+		if n == len(rest) {
+			break
+		}
+		if rest[n] == '"' {
+			s.at += n + 2
+			return rest[:n], escaped, true
+		}
+		_, size := unescape(rest[n:])
+		if size == 0 {
+			break
+		}
+		escaped, n = true, n+size-1
 	}
 	return nil, false, false
 }
