@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -73,10 +72,7 @@ func TestLinesAsProgramsWriteThemAreScanned(t *testing.T) {
 // the rules file, over and over, each with a number of its own.
 func distinctQuestions(tb testing.TB, n int) []byte {
 	tb.Helper()
-	source, err := os.ReadFile("../rules.yaml")
-	if err != nil {
-		tb.Fatal(err)
-	}
+	source := testEnvironment(tb, "", nil, nil).Rules
 	examples := regexp.MustCompile(`(?m)^ +- "([245]\d\d[^"\\]*)"$`).FindAllSubmatch(source, -1)
 	if len(examples) < 100 {
 		tb.Fatalf("only %d examples found", len(examples))
@@ -119,11 +115,7 @@ func BenchmarkClassifyJSON(b *testing.B) {
 
 func newTestClassify(tb testing.TB) (*classify, *rules.Set) {
 	tb.Helper()
-	source, err := os.ReadFile("../rules.yaml")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	set, err := loadRules("", source)
+	set, err := loadRules("", testEnvironment(tb, "", nil, nil).Rules)
 	if err != nil {
 		tb.Fatal(err)
 	}
