@@ -26,7 +26,9 @@ type haraka struct {
 	memory   *memory[harakaTransaction]
 	bytes    int // held by all transactions
 	maxBytes int
+	verp     verp
 	loose    []byte // the failed connection that the line before told of, without an item
+	torn     int    // lines that a value with line breaks may still have
 	scratch  []byte
 	split    bool // the log is of a server with always_split
 	detailed bool // the log has INFO lines, thus every failed attempt
@@ -34,13 +36,17 @@ type haraka struct {
 }
 
 func newHaraka(opts Options) *haraka {
-	p := &haraka{opts: opts, stamps: stamps{zone: opts.zone()}, maxBytes: maxHarakaBytes}
+	p := &haraka{opts: opts, stamps: stamps{zone: opts.zone()}, verp: newVERP(opts.VERP), maxBytes: maxHarakaBytes}
 	p.clear()
 	return p
 }
 
 // Parse implements Parser.
 func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
+	if p.torn > 0 {
+		p.mend(line.Text)
+		return dst, nil
+	}
 	body, _, _, _ := harakaBody(&p.envelope, view(line.Text))
 	rec, ok := readHaraka(body)
 	if !ok {
@@ -48,13 +54,18 @@ func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error
 	}
 	p.detailed = p.detailed || rec.level == "INFO"
 	loose := p.loose
-	p.loose = p.loose[:0]
+	if !rec.leadsToDeferral() {
+		p.loose = p.loose[:0]
+	}
 	switch {
 	case rec.origin == "core":
 		return p.inbound(dst, line, &rec)
 	case rec.origin != "outbound":
 		return dst, nil
 	case rec.uuid == "-":
+		if isHarakaFailure(rec.message) {
+			return p.unjoined(dst, line)
+		}
 		p.window.outbound(rec.message)
 		if strings.HasPrefix(rec.message, "Failed to get ") {
 			p.loose = appendHarakaTrouble(p.loose, &rec)
@@ -79,12 +90,21 @@ func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord, lo
 	switch m := rec.message; {
 	case strings.HasPrefix(m, "recipient <"):
 		return p.refused(dst, line, id, number)
-	case strings.HasPrefix(m, "Temp failing "), strings.HasPrefix(m, "bouncing mail: "), strings.HasPrefix(m, "Bouncing mail: "):
+	case isHarakaFailure(m):
 		return p.failed(dst, line, id, number, loose)
+	case strings.HasSuffix(m, harakaDropped):
+		return p.dropped(dst, line, id, number)
+	case !p.detailed && isHarakaFault(rec):
+		return p.faulted(dst, line, id, number)
 	default:
 		p.progress(rec, id, number)
 		return dst, nil
 	}
+}
+
+// isHarakaFailure reports whether m is about the failure of a whole item.
+func isHarakaFailure(m string) bool {
+	return hasHarakaPrefix(m, "Temp failing ", "bouncing mail: ", "Bouncing mail: ")
 }
 
 // cutHarakaItem splits the uuid of an item into its transaction and its number.
@@ -232,6 +252,7 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 		d.Relay = event.Relay{Host: ip} // the path of a socket
 	}
 	d.EnhancedCode, _ = event.CutEnhanced(d.Diagnostic)
+	t.known(number).giveReply(d)
 	l.from(t)
 	p.learn(t, number, counts)
 	m := harakaMatch{item: number, domain: domain, split: p.split, deferred: counts.deferred}

@@ -89,6 +89,12 @@ func isHarakaLevel(s string) bool {
 	return false
 }
 
+// leadsToDeferral reports whether, at DEBUG level, r may stand between a failed
+// connection and the line that gives the item up for it.
+func (r *harakaRecord) leadsToDeferral() bool {
+	return r.level == "DEBUG" && hasHarakaPrefix(r.message, "Temp fail for: ", "running deferred hooks")
+}
+
 // after returns the fields behind text in the message, or those that follow the
 // message in logfmt and JSON, where nothing may stand behind text.
 func (r *harakaRecord) after(text string) (harakaFields, bool) {
@@ -118,6 +124,7 @@ func (r *harakaRecord) delivered() (harakaFields, bool) {
 // the other.
 type harakaFields struct {
 	json bool
+	torn bool // next came to a value that goes on in the next line
 	rest string
 }
 
@@ -138,7 +145,7 @@ func (f *harakaFields) next() (key, value string, ok bool) {
 			return key, value, true
 		}
 		// Before 3.1 a line break in a value was written as it is and cuts the record.
-		f.rest = ""
+		f.rest, f.torn = "", true
 		return key, s[1:], true
 	}
 	value, f.rest, _ = strings.Cut(s, " ")
