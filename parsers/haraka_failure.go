@@ -191,6 +191,9 @@ func cutHarakaNamed(reason string) (list string, ok bool) {
 // their own lines said deferred.
 func (p *haraka) failedSome(dst []event.Delivery, l *harakaLine, t *harakaTransaction, number int32, list, reason string) []event.Delivery {
 	before := len(dst)
+	if it := t.known(number); it != nil {
+		l.delivery.Relay = harakaPeer(it.peer)
+	}
 	for range maxHarakaRecipients {
 		addr, rest, ok := cutHarakaAddress(list)
 		if !ok {

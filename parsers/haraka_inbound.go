@@ -256,7 +256,7 @@ func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *h
 		}
 		d := &l.delivery
 		d.Status, d.Phase = event.Rejected, event.PhaseDot
-		d.Diagnostic = strings.TrimSuffix(harakaMessage(fields), " ("+l.uuid+")")
+		d.Diagnostic = strings.TrimSpace(strings.TrimSuffix(harakaMessage(fields), "("+l.uuid+")"))
 		l.from(t)
 		if t == nil || len(t.recipients) == 0 {
 			dst = append(dst, *d)
