@@ -22,6 +22,8 @@ const (
 	HarakaNotice     = "notice"
 	HarakaProtocol   = "protocol"
 	HarakaDebug      = "debug"
+	// HarakaArriving takes mail in for lab.SenderDomain and lets nobody relay.
+	HarakaArriving = "arriving"
 )
 
 // Earlier versions for Options.Version: the last ones whose logs differ.
@@ -67,7 +69,7 @@ func StartHaraka(t testing.TB, opts Options) MTA {
 		"config/log.ini":      harakaLogSettings(opts.Variant),
 		"config/outbound.ini": "enable_tls=false\ntemp_fail_intervals=5s*2\nlocal_mx_ok=true\n",
 		"config/me":           MailHost + "\n",
-		"plugins/lab.js":      fmt.Sprintf(harakaPlugin, routes),
+		"plugins/lab.js":      fmt.Sprintf(harakaPlugin, routes, strings.Contains(opts.Variant, HarakaArriving), SenderDomain),
 		"log/haraka.log":      "",
 	})
 	if err := os.MkdirAll(filepath.Join(dir, "queue"), 0o755); err != nil {
@@ -154,15 +156,23 @@ func (h *haraka) Stop() error {
 	return h.process.stop()
 }
 
-// The plugin lets everybody relay and routes without DNS.
+// The plugin routes without DNS. It lets everybody relay, or takes mail in.
 const harakaPlugin = `'use strict'
 const routes = %s
+const arriving = %t
+const here = '%s'
 exports.register = function () {
   this.register_hook('connect_init', 'relay')
 }
 exports.relay = function (next, connection) {
-  connection.relaying = true
+  connection.relaying = !arriving
   next()
+}
+exports.hook_rcpt = function (next, connection, params) {
+  next(arriving && params[0].host === here ? OK : CONT)
+}
+exports.hook_queue = function (next) {
+  next(OK)
 }
 exports.hook_get_mx = function (next, hmail, domain) {
   const route = routes[domain.toLowerCase()]
