@@ -51,6 +51,19 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
+	t.Run("bounces", func(t *testing.T) {
+		server, err := lab.StartServer(lab.Scripts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.PostfixBounces})
+		runMail(t, server, mta, lab.Bounces())
+		if err := mta.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		writeLog(t, "postfix", "bounces", mta.LogPath())
+	})
 }
 
 func makeEximSamples(t *testing.T) {
@@ -107,7 +120,8 @@ func makeHarakaSamples(t *testing.T) {
 			})
 			stop()
 			if sample.variant == lab.HarakaNotice || sample.variant == lab.HarakaArriving {
-				oracle = nil // the remote side does not know all, or nothing
+				writeLog(t, "haraka", sample.name, log) // does not tell all that the remote side knows, or more
+				return
 			}
 			writeSample(t, "haraka", sample.name, log, oracle)
 			if syslog {
@@ -143,14 +157,9 @@ func sampleRunOf(t *testing.T, messages []lab.Submission, start func(routes map[
 	return server.Oracle()
 }
 
-// writeSample keeps a log and its oracle, if it has one, without what tells of this machine.
+// writeSample keeps a log and its oracle.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content = neutral(content, mta)
 	var said bytes.Buffer
 	enc := json.NewEncoder(&said)
 	enc.SetEscapeHTML(false)
@@ -159,20 +168,30 @@ func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(samples, mta)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	writeLog(t, mta, format, log)
+	writeFile(t, filepath.Join(samples, mta, format+".oracle.jsonl"), said.Bytes())
+}
+
+// writeLog keeps a log that has no oracle.
+func writeLog(t *testing.T, mta, format, log string) {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	files := map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()}
-	if oracle == nil {
-		delete(files, format+".oracle.jsonl")
+	content = neutral(content, mta)
+	writeFile(t, filepath.Join(samples, mta, format+".log"), content)
+	t.Logf("%s/%s.log: %d lines, %d bytes", mta, format, bytes.Count(content, []byte("\n")), len(content))
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%s/%s.log: %d lines, %d bytes, %d exchanges", mta, format, bytes.Count(content, []byte("\n")), len(content), len(oracle))
 }
 
 // neutral replaces the temporary work folder by /srv/<mta> and the machine's
