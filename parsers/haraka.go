@@ -92,7 +92,7 @@ func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord, lo
 		return p.refused(dst, line, id, number)
 	case isHarakaFailure(m):
 		return p.failed(dst, line, id, number, loose)
-	case strings.HasSuffix(m, harakaDropped):
+	case isHarakaDropped(m):
 		return p.dropped(dst, line, id, number)
 	case !p.detailed && isHarakaFault(rec):
 		return p.faulted(dst, line, id, number)

@@ -82,9 +82,16 @@ func (p *haraka) unjoined(dst []event.Delivery, line Line) ([]event.Delivery, er
 	return append(dst, d), nil
 }
 
-// harakaDropped ends the line that says that a plugin did not want the message to
-// be tried again.
-const harakaDropped = ". Not deferring. Deleting mail."
+// isHarakaDropped reports whether m says that a plugin did not want the message to
+// be tried again: "plugin responded with: 906. Not deferring. Deleting mail."
+func isHarakaDropped(m string) bool {
+	rest, ok := strings.CutPrefix(m, "plugin responded with: ")
+	if !ok {
+		return false
+	}
+	code, rest, _ := strings.Cut(rest, ".")
+	return allDigits(code) && rest == " Not deferring. Deleting mail."
+}
 
 // dropped gives up the recipients that the attempt deferred, or, where it failed
 // as a whole, all of the item.
