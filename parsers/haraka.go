@@ -47,7 +47,7 @@ func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error
 		p.mend(line.Text)
 		return dst, nil
 	}
-	body, _, _, _ := harakaBody(&p.envelope, view(line.Text))
+	body, _, _ := harakaBody(p.envelope.read, view(line.Text))
 	rec, ok := readHaraka(body)
 	if !ok {
 		return dst, nil
@@ -135,22 +135,30 @@ type harakaLine struct {
 	delivery event.Delivery // what all deliveries of the line share
 }
 
-func (p *haraka) retain(line Line) *harakaLine {
-	raw := string(line.Text)
-	body, stamp, host, copied := harakaBody(&p.envelope, raw)
-	if copied {
-		body = strings.Clone(body)
+// retain reads line from a copy of its own into l, with what t, which may be nil,
+// remembers of the message.
+func (p *haraka) retain(l *harakaLine, line Line, t *harakaTransaction) {
+	var b strings.Builder
+	if t != nil {
+		b.Grow(len(line.Text) + len(t.sender) + len(t.mid))
+		b.Write(line.Text)
+		b.Write(t.sender)
+		b.Write(t.mid)
+	} else {
+		b.Write(line.Text)
 	}
-	l := &harakaLine{}
+	raw, joined := b.String()[:len(line.Text)], b.String()[len(line.Text):]
+	body, stamp, host := harakaBody(p.envelope.readKept, raw)
 	l.harakaRecord, _ = readHaraka(body)
-	l.delivery = event.Delivery{
-		MTA: event.Haraka, Host: host, Program: "outbound", QueueID: l.uuid,
-		Origin: line.Origin, Offset: line.Offset, Raw: raw,
-	}
+	d := &l.delivery
+	d.MTA, d.Host, d.Program, d.QueueID = event.Haraka, host, "outbound", l.uuid
+	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw
 	if stamp != "" {
-		l.delivery.Time, _ = p.stamps.time(stamp, line.Reference)
+		d.Time, _ = p.stamps.time(stamp, line.Reference)
 	}
-	return l
+	if t != nil {
+		d.Sender, d.MessageID, d.SenderKnown = joined[:len(t.sender)], joined[len(t.sender):], t.senderKnown
+	}
 }
 
 // text returns a value of the line without its escapes.
@@ -166,17 +174,6 @@ func unescapeHaraka(s string) string {
 		return s
 	}
 	return string(appendUnescaped(nil, s))
-}
-
-// from adds what is known of the message.
-func (l *harakaLine) from(t *harakaTransaction) {
-	if t == nil {
-		return
-	}
-	if l.delivery.SenderKnown = t.senderKnown; t.senderKnown {
-		l.delivery.Sender = string(t.sender)
-	}
-	l.delivery.MessageID = string(t.mid)
 }
 
 // to returns the delivery for a recipient as the transaction named it.
@@ -209,7 +206,8 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	if t == nil {
 		return dst, nil // a bounce of Haraka's own: its recipient is not logged
 	}
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, t)
 	fields, _ := l.harakaRecord.delivered()
 	var domain, ip, rcpts string
 	d := &l.delivery
@@ -253,7 +251,6 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	}
 	d.EnhancedCode, _ = event.CutEnhanced(d.Diagnostic)
 	t.known(number).giveReply(d)
-	l.from(t)
 	p.learn(t, number, counts)
 	m := harakaMatch{item: number, domain: domain, split: p.split, deferred: counts.deferred}
 	open := t.waiting(m)
@@ -349,7 +346,8 @@ func sameHarakaDomain(addr, item string) bool {
 
 // refused reads "recipient <R> deferred: REPLY" and "recipient <R> rejected: REPLY".
 func (p *haraka) refused(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, p.memory.get(id))
 	rest, _ := strings.CutPrefix(l.text(l.message), "recipient ")
 	addr, rest, ok := cutHarakaAddress(rest)
 	if !ok {
@@ -365,7 +363,6 @@ func (p *haraka) refused(dst []event.Delivery, line Line, id string, number int3
 		}
 	}
 	t, isNew := p.remember(id)
-	l.from(t)
 	it := t.known(number)
 	d := l.to(addr)
 	setHarakaReply(&d, reply)

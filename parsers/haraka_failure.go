@@ -16,12 +16,13 @@ const lastHarakaPhase = uint8(event.PhaseQueue)
 // failed reads a line about a whole item: "Temp failing QF for N seconds: REASON"
 // or "bouncing mail: REASON".
 func (p *haraka) failed(dst []event.Delivery, line Line, id string, number int32, loose []byte) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, p.memory.get(id))
 	status, attempt, reason, ok := readHarakaFailure(l.text(l.message))
 	if !ok {
 		return dst, errHarakaDeferral
 	}
-	return p.fails(dst, l, harakaFailure{id, number, status, attempt, reason}, loose), nil
+	return p.fails(dst, &l, harakaFailure{id, number, status, attempt, reason}, loose), nil
 }
 
 // harakaFailure is the end of an attempt that failed for an item.
@@ -45,7 +46,6 @@ func (p *haraka) fails(dst []event.Delivery, l *harakaLine, f harakaFailure, loo
 	if l.delivery.Attempt = f.attempt; f.attempt == 0 {
 		l.delivery.Attempt = p.attempt(t, it, isNew)
 	}
-	l.from(t)
 	if named, ok := cutHarakaNamed(f.reason); ok {
 		dst = p.failedSome(dst, l, t, f.number, named, f.reason)
 	} else {
@@ -67,7 +67,8 @@ func (p *haraka) fails(dst []event.Delivery, l *harakaLine, f harakaFailure, loo
 // unjoined reads the failure of an item whose queue file could not be read, so
 // that Haraka itself does not know whose it was.
 func (p *haraka) unjoined(dst []event.Delivery, line Line) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, nil)
 	m := l.text(l.message)
 	d := l.delivery
 	var ok bool
@@ -96,9 +97,11 @@ func isHarakaDropped(m string) bool {
 // dropped gives up the recipients that the attempt deferred, or, where it failed
 // as a whole, all of the item.
 func (p *haraka) dropped(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	t := p.memory.get(id)
+	p.retain(&l, line, t)
 	reason := l.text(l.message)
-	if t := p.memory.get(id); t != nil {
+	if t != nil {
 		var deferred []string
 		for i := range t.recipients {
 			if r := &t.recipients[i]; r.item == number && r.state == harakaDeferred {
@@ -109,7 +112,7 @@ func (p *haraka) dropped(dst []event.Delivery, line Line, id string, number int3
 			reason = harakaTempFailed + strings.Join(deferred, ", ")
 		}
 	}
-	return p.fails(dst, l, harakaFailure{id: id, number: number, status: event.Expired, reason: reason}, nil), nil
+	return p.fails(dst, &l, harakaFailure{id: id, number: number, status: event.Expired, reason: reason}, nil), nil
 }
 
 // harakaFaults are lines that come before the one that gives up an item for the
@@ -123,16 +126,18 @@ func isHarakaFault(rec *harakaRecord) bool {
 // faulted reads what is told of a failure where the log has no INFO lines, not
 // even those that come between a message's arrival and its delivery.
 func (p *haraka) faulted(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
-	if t := p.memory.get(id); t == nil || !t.whole || !t.queued {
+	t := p.memory.get(id)
+	if t == nil || !t.whole || !t.queued {
 		return dst, nil
 	}
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, t)
 	f := harakaFailure{id: id, number: number, status: event.Bounced, reason: trimHarakaReason(l.text(l.message))}
 	lookup := strings.HasPrefix(f.reason, "MX Lookup for ")
 	if _, cause, _ := strings.Cut(f.reason, " failed: "); lookup && !strings.Contains(cause, " ENOTFOUND ") || strings.HasPrefix(f.reason, "get_mx plugin returned DENYSOFT") {
 		f.status = event.Deferred
 	}
-	return p.fails(dst, l, f, nil), nil
+	return p.fails(dst, &l, f, nil), nil
 }
 
 // readHarakaFailure splits the line into what it means and why. The attempt is

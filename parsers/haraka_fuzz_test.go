@@ -171,11 +171,16 @@ var harakaBenchLines = map[string][]string{
 		harakaAccepted("ok@text.example")[0],
 		"[NOTICE] [" + harakaTx + `.1] [outbound]  delivered file=1795462580165_1795462580165_0_105_WTK1kT_1_mta-out domain=text.example host=mx.text.example ip=198.51.100.1 port=25 mode=SMTP tls=N auth=N response="Ok: queued as 400000008" delay=0.057 fails=0 rcpts=1/0/0`,
 	},
-	"refusal":       {"[NOTICE] [" + harakaTx + ".1] [outbound] recipient <m-550@multi.example> rejected: 550 5.1.1 <m-550@multi.example>: Recipient address rejected: User unknown in virtual mailbox table"},
-	"remembered":    {harakaAccepted("ok@text.example")[0], "[NOTICE] [" + harakaTx + `] [core] queue code=DENY msg=no`},
-	"uninteresting": {"[NOTICE] [" + harakaTx + `] [core] disconnect ip=192.0.2.10 rdns=mta-out helo=client.example relay=Y early=N esmtp=Y tls=N pipe=N errors=0 txns=1 rcpts=1/0/0 msgs=1/0/0 bytes=219 lr="" time=0.032`},
-	"json":          {`{"level":"NOTICE","uuid":"` + harakaTx + `","origin":"core","message":"connect","ip":"192.0.2.10","port":57416,"local_ip":"192.0.2.10","local_port":2525}`},
-	"syslog":        {"2026-11-23T18:43:06.123456+00:00 mta-out haraka[105]: [INFO] [-] [outbound] Transaction delivery for domain: text.example"},
+	"status in JSON": {
+		`{"level":"NOTICE","uuid":"` + harakaTx + `","origin":"core","message":"recipient <ok@text.example>","code":"OK","msg":"","sender":"sender@sender.example"}`,
+		`{"level":"NOTICE","uuid":"` + harakaTx + `.1","origin":"outbound","message":"","delivered file":"1795462580165_1795462580165_0_105_WTK1kT_1_mta-out","domain":"text.example","host":"mx.text.example","ip":"198.51.100.1","port":25,"mode":"SMTP","tls":"N","auth":"N","response":"Ok: queued as 400000008","delay":0.057,"fails":0,"rcpts":"1/0/0"}`,
+	},
+	"refusal in JSON": {`{"level":"NOTICE","uuid":"` + harakaTx + `.1","origin":"outbound","message":"recipient <m-550@multi.example> rejected: 550 5.1.1 <m-550@multi.example>: Recipient address rejected: User unknown in virtual mailbox table"}`},
+	"refusal":         {"[NOTICE] [" + harakaTx + ".1] [outbound] recipient <m-550@multi.example> rejected: 550 5.1.1 <m-550@multi.example>: Recipient address rejected: User unknown in virtual mailbox table"},
+	"remembered":      {harakaAccepted("ok@text.example")[0], "[NOTICE] [" + harakaTx + `] [core] queue code=DENY msg=no`},
+	"uninteresting":   {"[NOTICE] [" + harakaTx + `] [core] disconnect ip=192.0.2.10 rdns=mta-out helo=client.example relay=Y early=N esmtp=Y tls=N pipe=N errors=0 txns=1 rcpts=1/0/0 msgs=1/0/0 bytes=219 lr="" time=0.032`},
+	"json":            {`{"level":"NOTICE","uuid":"` + harakaTx + `","origin":"core","message":"connect","ip":"192.0.2.10","port":57416,"local_ip":"192.0.2.10","local_port":2525}`},
+	"syslog":          {"2026-11-23T18:43:06.123456+00:00 mta-out haraka[105]: [INFO] [-] [outbound] Transaction delivery for domain: text.example"},
 }
 
 func BenchmarkHaraka(b *testing.B) {

@@ -79,7 +79,8 @@ func (p *haraka) recipient(dst []event.Delivery, line Line, rec *harakaRecord) (
 
 // rejected makes the delivery of a refusal that names an address.
 func (p *haraka) rejected(line Line, name string, phase event.Phase) event.Delivery {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, nil)
 	addr, fields, _ := p.address(&l.harakaRecord, name)
 	d := l.delivery
 	if l.format != harakaDefault {
@@ -228,15 +229,14 @@ func (p *haraka) bounces(dst []event.Delivery, line Line, t *harakaTransaction) 
 		return dst
 	}
 	before := len(dst)
-	var l *harakaLine
+	var l harakaLine
 	for i := range t.recipients {
 		addr := view(t.recipients[i].addr)
 		if _, _, ok := p.verp.recipient(addr); !ok {
 			continue
 		}
-		if l == nil {
-			l = p.retain(line)
-			l.from(t)
+		if l.delivery.Raw == "" {
+			p.retain(&l, line, t)
 		}
 		d := l.delivery
 		p.verp.asynchronousBounce(&d, "", strings.Clone(addr))
@@ -249,7 +249,8 @@ func (p *haraka) bounces(dst []event.Delivery, line Line, t *harakaTransaction) 
 func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *harakaTransaction) []event.Delivery {
 	if p.opts.Rejects {
 		before := len(dst)
-		l := p.retain(line)
+		var l harakaLine
+		p.retain(&l, line, t)
 		fields, ok := l.after("message")
 		if !ok {
 			fields, _ = l.after("queue")
@@ -257,7 +258,6 @@ func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *h
 		d := &l.delivery
 		d.Status, d.Phase = event.Rejected, event.PhaseDot
 		d.Diagnostic = strings.TrimSpace(strings.TrimSuffix(harakaMessage(fields), "("+l.uuid+")"))
-		l.from(t)
 		if t == nil || len(t.recipients) == 0 {
 			dst = append(dst, *d)
 		} else {

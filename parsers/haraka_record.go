@@ -242,7 +242,7 @@ func recognizeHaraka(line string) bool {
 	if strings.HasPrefix(line, "Starting up Haraka version ") {
 		return true
 	}
-	body, _, _, _ := harakaBody(&envelopeReader{}, line)
+	body, _, _ := harakaBody(new(envelopeReader).read, line)
 	r, ok := readHaraka(body)
 	return ok && (r.uuid == "-" || isHarakaID(r.uuid)) && r.origin != ""
 }
@@ -265,21 +265,20 @@ func isHarakaID(s string) bool {
 	return true
 }
 
-// harakaBody takes a time stamp and a syslog envelope off line. copied says that
-// body is in the reader's scratch space.
-func harakaBody(r *envelopeReader, line string) (body, stamp, host string, copied bool) {
+// harakaBody takes a time stamp and a syslog envelope, which read reads, off line.
+func harakaBody(read func(line string) (envelope, bool), line string) (body, stamp, host string) {
 	if stamp, body = cutHarakaStamp(line); isHarakaHead(body) {
-		return body, stamp, "", false
+		return body, stamp, ""
 	}
-	e, ok := r.read(line)
+	e, ok := read(line)
 	if !ok {
-		return "", "", "", false
+		return "", "", ""
 	}
 	stamp, body = cutHarakaStamp(e.message)
 	if stamp == "" {
 		stamp = e.stamp
 	}
-	return body, stamp, e.host, e.copied
+	return body, stamp, e.host
 }
 
 func cutHarakaStamp(s string) (stamp, rest string) {
