@@ -183,13 +183,32 @@ func (l *harakaLine) to(addr string) event.Delivery {
 	return d
 }
 
-// appendHarakaOnce appends d unless the deliveries from start on, which are
-// those of the same line, have its recipient.
-func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event.Delivery {
-	for i := start; i < len(dst); i++ {
-		if dst[i].Recipient == d.Recipient {
-			return dst
+// give appends the delivery for the recipient addr, unless the deliveries from
+// start on, which are those of the same line, have it.
+func (l *harakaLine) give(dst []event.Delivery, start int, addr string) []event.Delivery {
+	if givenHaraka(dst[start:], addr) {
+		return dst
+	}
+	dst = append(dst, l.delivery)
+	d := &dst[len(dst)-1]
+	d.Recipient, d.RecipientSource = addr, event.RecipientFromLog
+	return dst
+}
+
+func givenHaraka(given []event.Delivery, addr string) bool {
+	for i := range given {
+		if given[i].Recipient == addr {
+			return true
 		}
+	}
+	return false
+}
+
+// appendHarakaOnce appends d unless the deliveries from start on have its
+// recipient.
+func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event.Delivery {
+	if givenHaraka(dst[start:], d.Recipient) {
+		return dst
 	}
 	return append(dst, d)
 }
@@ -262,7 +281,7 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	// More than were delivered: lines are missing, so nobody knows which.
 	for i := range t.recipients {
 		if r := &t.recipients[i]; open <= counts.delivered && t.waits(i, m) {
-			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+			dst = l.give(dst, before, string(r.addr))
 			r.item, r.state = number, harakaClosed
 		}
 	}

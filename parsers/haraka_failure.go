@@ -133,8 +133,10 @@ func (p *haraka) faulted(dst []event.Delivery, line Line, id string, number int3
 	var l harakaLine
 	p.retain(&l, line, t)
 	f := harakaFailure{id: id, number: number, status: event.Bounced, reason: trimHarakaReason(l.text(l.message))}
-	lookup := strings.HasPrefix(f.reason, "MX Lookup for ")
-	if _, cause, _ := strings.Cut(f.reason, " failed: "); lookup && !strings.Contains(cause, " ENOTFOUND ") || strings.HasPrefix(f.reason, "get_mx plugin returned DENYSOFT") {
+	switch _, cause, _ := strings.Cut(f.reason, " failed: "); {
+	case strings.HasPrefix(f.reason, "get_mx plugin returned DENYSOFT"):
+		f.status = event.Deferred
+	case strings.HasPrefix(f.reason, "MX Lookup for ") && !strings.Contains(cause, " ENOTFOUND ") && cause != "Error: Found nowhere to deliver to":
 		f.status = event.Deferred
 	}
 	return p.fails(dst, &l, f, nil), nil
@@ -256,7 +258,7 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 			continue
 		}
 		if r.state == harakaOpen || r.state == harakaDeferred && d.Status != event.Deferred {
-			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+			dst = l.give(dst, before, string(r.addr))
 		}
 		// A recipient that was rejected is tried again with all the others.
 		if r.state = harakaOpen; d.Status != event.Deferred {
@@ -279,7 +281,11 @@ func (it *harakaItem) attemptEnds() {
 // is logged so, and for the last host of an item directly before the line that
 // gives up. Where the item's peer is known it must be that of the connection.
 func (it *harakaItem) adopt(loose []byte) {
-	if len(loose) > 0 && strings.Contains(string(loose), string(it.peer)) {
+	peer := string(it.peer)
+	if path := harakaPeer(peer).Host; strings.HasPrefix(path, "/") {
+		peer = path // a connection to a socket fails without its port
+	}
+	if len(loose) > 0 && strings.Contains(string(loose), peer) {
 		it.trouble, it.lost = append(it.trouble[:0], loose...), 0
 	}
 }
@@ -307,7 +313,7 @@ func explainHaraka(d *event.Delivery, it *harakaItem, reason string) {
 		return
 	}
 	switch {
-	case reason == triedAllMXs:
+	case reason == triedAllMXs || isHarakaDropped(reason):
 		explainTrouble(d, it)
 	case hasHarakaPrefix(reason, "DNS lookup failure", "Temporary MX lookup error", "No MX for ", "No Such Domain", "Nowhere to deliver mail", "Domain ", "MX Lookup for ", "get_mx plugin "):
 		d.Phase, d.Relay = event.PhaseDNS, event.Relay{}

@@ -263,7 +263,7 @@ func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *h
 		} else {
 			for i := range t.recipients {
 				if r := &t.recipients[i]; !r.twice {
-					dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+					dst = l.give(dst, before, string(r.addr))
 				}
 			}
 		}

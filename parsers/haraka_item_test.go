@@ -68,22 +68,23 @@ func TestHarakaPeers(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, last, want string
 	}{
-		"2.8 by address":                  {harakaItem1("INFO", "Attempting to deliver to: 198.51.100.9:2525 (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:2525 | 451 4.7.1 later"},
-		"2.8 by IPv6 address":             {harakaItem1("INFO", "Attempting to deliver to: 2001:db8::1:25 (0) (0)"), fail, "451 4.7.1 [2001:db8::1]:25 | 451 4.7.1 later"},
-		"2.8 by socket":                   {harakaItem1("INFO", "Attempting to deliver to: /run/dovecot/lmtp:25 using LMTP (0) (0)"), fail, "451 4.7.1 /run/dovecot/lmtp[]:0 | 451 4.7.1 later"},
-		"3.0":                             {harakaItem1("DEBUG", "delivering from: me.example to: 198.51.100.9:25 (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:25 | 451 4.7.1 later"},
-		"3.3 by address":                  {harakaItem1("DEBUG", "deliver: me.example -> 198.51.100.9 (via DNS) (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:0 | 451 4.7.1 later"},
-		"3.3 by IPv6 address":             {harakaItem1("DEBUG", "deliver: me.example -> 2001:db8::1 (0) (0)"), fail, "451 4.7.1 [2001:db8::1]:0 | 451 4.7.1 later"},
-		"3.3 by socket":                   {harakaItem1("DEBUG", "deliver: me.example -> /run/dovecot/lmtp using LMTP (0) (0)"), fail, "451 4.7.1 /run/dovecot/lmtp[]:0 | 451 4.7.1 later"},
-		"a socket that hung up":           {harakaItem1("ERROR", "Remote end /run/dovecot/lmtp:24 closed connection while we were processing mail. Trying next MX."), tried, "/run/dovecot/lmtp[]:0 | Tried all MXs (Remote end /run/dovecot/lmtp:24 closed connection while we were processing mail.)"},
-		"a socket that is not there":      {harakaItem1("ERROR", "Failed to get socket: connect ENOENT /run/dovecot/lmtp"), tried, "@connect /run/dovecot/lmtp[]:0 | Tried all MXs (connect ENOENT /run/dovecot/lmtp)"},
-		"several addresses":               {harakaItem1("NOTICE", "Failed to get socket: connect ECONNREFUSED 2001:db8::1:25, connect ECONNREFUSED 198.51.100.9:25"), tried, "@connect [2001:db8::1]:25 | Tried all MXs (connect ECONNREFUSED 2001:db8::1:25, connect ECONNREFUSED 198.51.100.9:25)"},
-		"a failed handshake":              {harakaItem1("ERROR", "Ongoing connection failed to 198.51.100.9:25 : Error: 0080:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:x.c:354:"), tried, "@starttls [198.51.100.9]:25 | Tried all MXs (Ongoing connection failed to 198.51.100.9:25 : Error: 0080:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:x.c:354:)"},
-		"a reset connection":              {harakaItem1("ERROR", "Ongoing connection failed to 198.51.100.9:25 : Error: read ECONNRESET"), tried, "[198.51.100.9]:25 | Tried all MXs (Ongoing connection failed to 198.51.100.9:25 : Error: read ECONNRESET)"},
-		"2.8, whose host has no address":  {harakaItem1("NOTICE", "DNS lookup of mx.multi.example failed: Error: queryA ENOTFOUND mx.multi.example"), tried, "@dns | Tried all MXs (DNS lookup of mx.multi.example failed: Error: queryA ENOTFOUND mx.multi.example)"},
-		"3.0, whose host has no address":  {harakaItem1("NOTICE", "DNS (A) for mx.multi.example resulted in no data"), tried, "@dns | Tried all MXs (DNS (A) for mx.multi.example resulted in no data)"},
-		"debug lines between, before 3.1": {"[NOTICE] [-] [core] [outbound] Failed to get socket: Outbound connection error: Error: connect ECONNREFUSED 198.51.100.9:25\n[DEBUG] [-] [core] Temp fail for: Tried all MXs\n" + harakaItem1("DEBUG", "running deferred hooks"), tried, "@connect [198.51.100.9]:25 | Tried all MXs (connect ECONNREFUSED 198.51.100.9:25)"},
-		"other debug lines are no bridge": {"[NOTICE] [-] [core] [outbound] Failed to get socket: Outbound connection error: Error: connect ECONNREFUSED 198.51.100.9:25\n[DEBUG] [-] [core] running queue hooks", tried, "| Tried all MXs"},
+		"2.8 by address":                     {harakaItem1("INFO", "Attempting to deliver to: 198.51.100.9:2525 (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:2525 | 451 4.7.1 later"},
+		"2.8 by IPv6 address":                {harakaItem1("INFO", "Attempting to deliver to: 2001:db8::1:25 (0) (0)"), fail, "451 4.7.1 [2001:db8::1]:25 | 451 4.7.1 later"},
+		"2.8 by socket":                      {harakaItem1("INFO", "Attempting to deliver to: /run/dovecot/lmtp:25 using LMTP (0) (0)"), fail, "451 4.7.1 /run/dovecot/lmtp[]:0 | 451 4.7.1 later"},
+		"3.0":                                {harakaItem1("DEBUG", "delivering from: me.example to: 198.51.100.9:25 (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:25 | 451 4.7.1 later"},
+		"3.3 by address":                     {harakaItem1("DEBUG", "deliver: me.example -> 198.51.100.9 (via DNS) (0) (0)"), fail, "451 4.7.1 [198.51.100.9]:0 | 451 4.7.1 later"},
+		"3.3 by IPv6 address":                {harakaItem1("DEBUG", "deliver: me.example -> 2001:db8::1 (0) (0)"), fail, "451 4.7.1 [2001:db8::1]:0 | 451 4.7.1 later"},
+		"3.3 by socket":                      {harakaItem1("DEBUG", "deliver: me.example -> /run/dovecot/lmtp using LMTP (0) (0)"), fail, "451 4.7.1 /run/dovecot/lmtp[]:0 | 451 4.7.1 later"},
+		"a socket that hung up":              {harakaItem1("ERROR", "Remote end /run/dovecot/lmtp:24 closed connection while we were processing mail. Trying next MX."), tried, "/run/dovecot/lmtp[]:0 | Tried all MXs (Remote end /run/dovecot/lmtp:24 closed connection while we were processing mail.)"},
+		"a socket that is not there":         {harakaItem1("ERROR", "Failed to get socket: connect ENOENT /run/dovecot/lmtp"), tried, "@connect /run/dovecot/lmtp[]:0 | Tried all MXs (connect ENOENT /run/dovecot/lmtp)"},
+		"several addresses":                  {harakaItem1("NOTICE", "Failed to get socket: connect ECONNREFUSED 2001:db8::1:25, connect ECONNREFUSED 198.51.100.9:25"), tried, "@connect [2001:db8::1]:25 | Tried all MXs (connect ECONNREFUSED 2001:db8::1:25, connect ECONNREFUSED 198.51.100.9:25)"},
+		"a failed handshake":                 {harakaItem1("ERROR", "Ongoing connection failed to 198.51.100.9:25 : Error: 0080:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:x.c:354:"), tried, "@starttls [198.51.100.9]:25 | Tried all MXs (Ongoing connection failed to 198.51.100.9:25 : Error: 0080:error:0A00010B:SSL routines:ssl3_get_record:wrong version number:x.c:354:)"},
+		"a reset connection":                 {harakaItem1("ERROR", "Ongoing connection failed to 198.51.100.9:25 : Error: read ECONNRESET"), tried, "[198.51.100.9]:25 | Tried all MXs (Ongoing connection failed to 198.51.100.9:25 : Error: read ECONNRESET)"},
+		"2.8, whose host has no address":     {harakaItem1("NOTICE", "DNS lookup of mx.multi.example failed: Error: queryA ENOTFOUND mx.multi.example"), tried, "@dns | Tried all MXs (DNS lookup of mx.multi.example failed: Error: queryA ENOTFOUND mx.multi.example)"},
+		"3.0, whose host has no address":     {harakaItem1("NOTICE", "DNS (A) for mx.multi.example resulted in no data"), tried, "@dns | Tried all MXs (DNS (A) for mx.multi.example resulted in no data)"},
+		"debug lines between, before 3.1":    {"[NOTICE] [-] [core] [outbound] Failed to get socket: Outbound connection error: Error: connect ECONNREFUSED 198.51.100.9:25\n[DEBUG] [-] [core] Temp fail for: Tried all MXs\n" + harakaItem1("DEBUG", "running deferred hooks"), tried, "@connect [198.51.100.9]:25 | Tried all MXs (connect ECONNREFUSED 198.51.100.9:25)"},
+		"a socket that is not there, in 2.8": {harakaItem1("INFO", "Attempting to deliver to: /run/lmtp:25 using LMTP (0) (1)") + "\n[ERROR] [-] [core] [outbound] Failed to get pool entry: Outbound connection error: Error: connect ENOENT /run/lmtp", tried, "@connect /run/lmtp[]:0 | Tried all MXs (connect ENOENT /run/lmtp)"},
+		"other debug lines are no bridge":    {"[NOTICE] [-] [core] [outbound] Failed to get socket: Outbound connection error: Error: connect ECONNREFUSED 198.51.100.9:25\n[DEBUG] [-] [core] running queue hooks", tried, "| Tried all MXs"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newHaraka(Options{})
@@ -137,6 +138,7 @@ func TestHarakaAtLevelNotice(t *testing.T) {
 	lines := []string{
 		harakaItem1("ERROR", "Unrecognized response from upstream server: 550  "),
 		harakaItem1("NOTICE", "MX Lookup for multi.example failed: Error: queryMx ENOTFOUND multi.example"),
+		harakaItem1("NOTICE", "MX Lookup for multi.example failed: Error: Found nowhere to deliver to"),
 		harakaItem1("NOTICE", "MX Lookup for ENOTFOUND.example failed: Error: queryMx ESERVFAIL ENOTFOUND.example"),
 		harakaItem1("WARN", "get_mx plugin returned DENY: blocked here"),
 		harakaItem1("WARN", "get_mx plugin returned DENYSOFT: not now"),
@@ -145,6 +147,7 @@ func TestHarakaAtLevelNotice(t *testing.T) {
 		"bounced a@multi.example @dns | get_mx plugin returned DENY: blocked here",
 		"deferred a@multi.example @dns | MX Lookup for ENOTFOUND.example failed: Error: queryMx ESERVFAIL ENOTFOUND.example",
 		"bounced a@multi.example @dns | MX Lookup for multi.example failed: Error: queryMx ENOTFOUND multi.example",
+		"bounced a@multi.example @dns | MX Lookup for multi.example failed: Error: Found nowhere to deliver to",
 		"bounced a@multi.example 550 | 550",
 		"deferred a@multi.example @dns | get_mx plugin returned DENYSOFT: not now",
 	}
@@ -174,6 +177,10 @@ func TestHarakaPluginThatDropsADeferredMessage(t *testing.T) {
 	wantHaraka(t, harakaRun(t, p, drop),
 		"expired a@multi.example #1 | plugin responded with: 906. Not deferring. Deleting mail.",
 		"expired b@multi.example #1 | plugin responded with: 906. Not deferring. Deleting mail.")
+	harakaRun(t, p, harakaAccepted("a@multi.example")...)
+	harakaRun(t, p, harakaItem1("NOTICE", "Failed to get socket: connect ECONNREFUSED 198.51.100.9:25"))
+	wantHaraka(t, harakaRun(t, p, drop),
+		"expired a@multi.example #1 @connect [198.51.100.9]:25 | plugin responded with: 906. Not deferring. Deleting mail. (connect ECONNREFUSED 198.51.100.9:25)")
 	harakaRun(t, p, harakaAccepted("a@multi.example", "b@multi.example")...)
 	wantHaraka(t, harakaRun(t, p, harakaItem1("NOTICE", "recipient <b@multi.example> deferred: 450 4.2.0 wait"), drop),
 		"deferred b@multi.example #1 @rcpt 450 4.2.0 | 450 4.2.0 wait",
