@@ -21,13 +21,13 @@ type postfix struct {
 	envelope envelopeReader
 	stamps   stamps
 	hops     []event.Relay
-	verp     []postfixVERP
+	verp     verp
 	messages *memory[postfixMessage]
 	deferred deferralPool
 }
 
 func newPostfix(opts Options) *postfix {
-	p := &postfix{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p := &postfix{opts: opts, stamps: stamps{zone: opts.zone()}, verp: newVERP(opts.VERP)}
 	p.clear()
 	for _, hop := range opts.FilterHops {
 		if host, port, err := net.SplitHostPort(hop); err == nil {
@@ -35,11 +35,6 @@ func newPostfix(opts Options) *postfix {
 			p.hops = append(p.hops, event.Relay{Host: host, Port: n})
 		} else {
 			p.hops = append(p.hops, event.Relay{Host: hop})
-		}
-	}
-	for _, pattern := range opts.VERP {
-		if v, ok := newPostfixVERP(pattern); ok {
-			p.verp = append(p.verp, v)
 		}
 	}
 	return p
