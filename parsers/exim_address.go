@@ -61,7 +61,7 @@ func startsEximFields(s string) bool {
 		return false
 	}
 	switch s[1] {
-	case 'R', 'T', 'Q':
+	case 'R', 'T', 'Q', 'D': // D= is what Exim 3 calls a router of local parts
 		return s[2] == '='
 	case 'F', 'P', 'S':
 		return strings.HasPrefix(s, " F=<") || strings.HasPrefix(s, " P=<") || strings.HasPrefix(s, " SRS=<")

@@ -90,9 +90,11 @@ func FuzzExim(f *testing.F) {
 	f.Add([]byte(eximHead2+`== a@b@c <"a@b"@c> R=r T=t defer (110): Connection timed out H=m [::1]:25*: SMTP timeout after end of data DT=1s`), false)
 	f.Add([]byte(eximGreylisted+"\n"+eximTooEarly+"\n"+eximGaveUp), true)
 	f.Add([]byte("Nov 23 19:30:46 h exim[1]: [1/2] "+eximHead+"=> |/bin/x <y> (a@b) <c@d> R=x T=y\nNov 23 19:30:46 h exim[1]: [2/2] QT=1d"), true)
+	f.Add([]byte(eximNullSender+"\n"+eximHead+`<b+a=c.example@x>: p transport output: 550 5.1.1 no`+"\n"+eximHead+`=> |/bin/x <b+a=c.example@x> R=x T=p`), false)
+	f.Add([]byte(eximHead+`** /x <system-filter> T=y: SMTP timeout while connected to h [1.2.3.4] after RCPT TO:<a@b>: retry timeout exceeded`), false)
 	f.Add([]byte(eximHead+`H=c (h) [1.2.3.4] x@y F=<u> rejected after DATA: R=a T=b C="550 x"`), true)
 	f.Fuzz(func(t *testing.T, text []byte, requested bool) {
-		p := newExim(Options{Rejects: requested, NonAttempts: requested, MaxRemembered: 4})
+		p := newExim(Options{Rejects: requested, NonAttempts: requested, MaxRemembered: 4, VERP: []string{"+{local}={domain}@"}})
 		var all []event.Delivery
 		for i, l := range strings.Split(string(text), "\n") {
 			got, _ := p.Parse(nil, eximTestLine(l, int64(i)))
@@ -121,7 +123,7 @@ func FuzzExim(f *testing.F) {
 		}
 		q.Restore(text)
 		for _, d := range all {
-			if d.Status == event.StatusUnknown || d.Status == event.Rejected && !requested || d.NotAttempted && !requested {
+			if d.Status == event.StatusUnknown || d.Status == event.Rejected && !requested || d.RecipientSource != event.RecipientUnknown && d.Recipient == "" {
 				t.Errorf("status %v", d.Status)
 			}
 			if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) || d.Relay.Port < 0 || d.Relay.Port > 65535 {

@@ -20,6 +20,7 @@ type eximFields struct {
 	strerror             string
 	message              string
 	hasMessage           bool
+	commanded            string // recipient in the RCPT TO that the message is about
 	queued               event.Seconds
 }
 
@@ -56,7 +57,7 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	case f.router == "" && f.transport == "" && !f.hasMessage && !f.deferred:
 		return dst, eximNoFields
 	}
-	d.NotAttempted = f.notAttempted()
+	d.NotAttempted = flag == "*>" || f.notAttempted()
 	setEximRecipient(&d, address, original)
 	m := p.messages.get(d.QueueID)
 	m.join(&d)
@@ -74,6 +75,7 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 		f.explain(&d, m.lastOutcome(d.Recipient))
 	}
 	p.follow(m, &d)
+	p.recover(m, &d, &f, address, original)
 	return append(dst, d), nil
 }
 
@@ -92,10 +94,10 @@ func setEximRecipient(d *event.Delivery, address, original string) {
 	d.RecipientSource = event.RecipientFromLog
 }
 
-// isEximNonAttempt reports whether s, what follows "== ", says that Exim did not
-// try: close to half of all deferrals, so they are sorted out first.
-func isEximNonAttempt(s string) bool {
-	if !strings.Contains(s, " defer (-5") && !strings.Contains(s, " defer (-23)") {
+// isEximTooEarly reports whether s, what follows "== ", says that the retry time
+// is not reached: close to half of all deferrals, so they are sorted out first.
+func isEximTooEarly(s string) bool {
+	if !strings.Contains(s, " defer (-5") {
 		return false
 	}
 	_, _, rest, ok := cutEximAddress(s)
@@ -104,14 +106,38 @@ func isEximNonAttempt(s string) bool {
 	}
 	var f eximFields
 	f.read(rest)
-	return f.notAttempted()
+	return f.tooEarly()
 }
 
-// notAttempted reports whether the error number says that Exim did not try: the
-// domain is held, the retry time is not reached, or it is left to a queue run.
+// tooEarly reports whether the retry time of the domain, the recipient or all
+// hosts is not reached. Older versions count from -51, which is something else
+// today.
+func (f *eximFields) tooEarly() bool {
+	const tainted, domain, hosts = -51, -52, -54
+	return f.deferred && (f.errno <= domain && f.errno >= hosts ||
+		f.errno == tainted && strings.HasPrefix(f.message, "retry time not reached"))
+}
+
+// eximNotTried are the heads of reasons to leave a delivery to a queue run.
+var eximNotTried = [...]string{
+	"SMTP delivery explicitly queued",
+	"first-pass only routing due to ",
+	"domain matches queue_smtp_domains",
+}
+
+// notAttempted reports whether Exim says that it did not try: too early, the
+// domain is held, or it is left to a queue run.
 func (f *eximFields) notAttempted() bool {
-	const held, retryTime, concurrency = -23, -52, -57
-	return f.deferred && (f.errno == held || f.errno <= retryTime && f.errno >= concurrency)
+	const held, localOnly, concurrency = -23, -55, -57
+	if !f.deferred {
+		return false
+	}
+	for _, head := range eximNotTried {
+		if strings.HasPrefix(f.message, head) {
+			return true
+		}
+	}
+	return f.errno == held || f.errno <= localOnly && f.errno >= concurrency || f.tooEarly()
 }
 
 // read reads " K=value", " defer (n)[: strerror]", bare flags, and at last
@@ -145,6 +171,10 @@ func (f *eximFields) setMessage(s string) {
 	f.message, f.hasMessage = strings.TrimPrefix(s, " "), true
 }
 
+// eximUnknownErrno stands for an error number of the system, which differ, where
+// something else than a number is written.
+const eximUnknownErrno = 1 << 16
+
 // readErrno reads "n)[: strerror]", the latter only behind a positive number.
 func (f *eximFields) readErrno(s string) (rest string, ok bool) {
 	number, rest, ok := strings.Cut(s, ")")
@@ -153,7 +183,10 @@ func (f *eximFields) readErrno(s string) (rest string, ok bool) {
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil {
-		return s, false
+		if !isEximWord(number) {
+			return s, false
+		}
+		n = eximUnknownErrno
 	}
 	f.deferred, f.errno = true, n
 	if n > 0 && strings.HasPrefix(rest, ": ") {
@@ -230,6 +263,16 @@ func eximFieldName(s string) string {
 	return ""
 }
 
+// isEximWord reports whether s consists of letters, digits and dots.
+func isEximWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isAlnum(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // eximTokenLen returns the length of the value at the head of s: up to a space,
 // or to a colon before a space or the end.
 func eximTokenLen(s string) int {
@@ -288,7 +331,9 @@ func cutEximHost(s string) (event.Relay, string) {
 	if relay.Host == "["+relay.IP+"]" {
 		relay.Host = relay.IP
 	}
-	relay.Port, t = cutPort(t)
+	if relay.Port, t = cutPort(t); len(t) > 1 && t[0] == ':' && t[1] != ' ' {
+		t = t[eximTokenLen(t):] // no number
+	}
 	return relay, strings.TrimPrefix(t, "*")
 }
 

@@ -12,14 +12,16 @@ import (
 type eximMessage struct {
 	text      []byte
 	senderLen int
-	arrived   bool // its arrival line was read
+	arrived   bool   // its arrival line was read
+	ownNotice bool   // it is about another message, a bounce or reply that this host made
+	said      []byte // by the command that is about to have taken it; of bounces only
 	deferred  deferrals
 }
 
 // reset empties m and keeps its buffers.
 func (p *exim) reset(m *eximMessage) {
 	m.deferred.clear(&p.deferred)
-	*m = eximMessage{text: m.text[:0], deferred: m.deferred}
+	*m = eximMessage{text: m.text[:0], said: m.said[:0], deferred: m.deferred}
 }
 
 // note takes notice of a record that gives no delivery.
@@ -29,11 +31,27 @@ func (p *exim) note(kind eximKind, r *eximRecord) {
 		p.arrive(r)
 	case eximCompleted:
 		p.messages.drop(r.id)
+	case eximOutput:
+		if m := p.messages.get(r.id); m.isBounce() {
+			m.said = append(m.said[:0], clip(eximCommandOutput(r.rest))...)
+		}
 	}
 }
 
+// eximCommandOutput returns the text of "<address>: NAME transport output: TEXT",
+// what the first line was that a command wrote.
+func eximCommandOutput(s string) string {
+	end := eximClosing(s[1:])
+	if end < 0 || !strings.HasPrefix(s[1+end:], ">: ") {
+		return ""
+	}
+	_, text, _ := strings.Cut(s[end+4:], " transport output: ")
+	return text
+}
+
 // arrive keeps sender and Message-ID of an arrival line:
-// "<= sender [fields] S=size [fields][id=message-id] ...".
+// "<= sender [R=message][fields] S=size [fields][id=message-id] ...". R= is the
+// message that this one is about; other hosts can't set it.
 func (p *exim) arrive(r *eximRecord) {
 	s := r.rest[3:]
 	n := quotedTokenLen(s)
@@ -45,6 +63,13 @@ func (p *exim) arrive(r *eximRecord) {
 	}
 	m.senderLen = len(m.text)
 	m.text = append(m.text, clip(eximMessageID(fields))...)
+	m.ownNotice = strings.HasPrefix(fields, " R=")
+}
+
+// isBounce reports whether the message came from the null sender and was not
+// made here. m may be nil.
+func (m *eximMessage) isBounce() bool {
+	return m != nil && m.arrived && !m.ownNotice && m.senderLen == 0
 }
 
 // eximMessageID returns the value of the first id= field behind the size in the
@@ -54,7 +79,7 @@ func eximMessageID(fields string) string {
 	for len(fields) > 1 {
 		s := fields[1:]
 		switch {
-		case strings.HasPrefix(s, "S=") && len(s) > 2 && isDigit(s[2]):
+		case strings.HasPrefix(s, "S=") && len(s) > 2 && s[2] != ' ':
 			sized = true
 		case sized && (strings.HasPrefix(s, "id=") || strings.HasPrefix(s, "id*=")):
 			s = s[strings.IndexByte(s, '=')+1:]
@@ -98,7 +123,7 @@ func (m *eximMessage) lastOutcome(recipient string) *deferral {
 // is remembered of d's message; it may be nil.
 func (p *exim) follow(m *eximMessage, d *event.Delivery) {
 	switch {
-	case d.NotAttempted:
+	case d.Status == event.Deferred && d.NotAttempted:
 	case d.Status == event.Deferred:
 		if m == nil {
 			m = p.messages.put(d.QueueID)
@@ -110,13 +135,14 @@ func (p *exim) follow(m *eximMessage, d *event.Delivery) {
 	}
 }
 
-const eximSnapshotVersion = 2
+const eximSnapshotVersion = 3
 
 // Snapshot implements Parser.
 func (p *exim) Snapshot(dst []byte) []byte {
 	dst = p.messages.appendSnapshot(append(dst, eximSnapshotVersion), func(dst []byte, m *eximMessage) []byte {
-		dst = appendFlags(dst, m.arrived)
+		dst = appendFlags(dst, m.arrived, m.ownNotice)
 		dst = appendBytes(appendBytes(dst, m.text[:m.senderLen]), m.text[m.senderLen:])
+		dst = appendBytes(dst, m.said)
 		return m.deferred.appendSnapshot(dst)
 	})
 	for _, h := range p.refusals.hashes {
@@ -132,10 +158,11 @@ func (p *exim) Restore(snapshot []byte) error {
 	r.messages(func(id string) {
 		m := p.messages.put(id)
 		p.reset(m)
-		r.flags(&m.arrived)
+		r.flags(&m.arrived, &m.ownNotice)
 		m.text = append(m.text, clip(r.bytes())...)
 		m.senderLen = len(m.text)
 		m.text = append(m.text, clip(r.bytes())...)
+		m.said = append(m.said, clip(r.bytes())...)
 		m.deferred.restore(&p.deferred, r)
 		shrink(p.messages, &p.deferred)
 	})
