@@ -54,7 +54,8 @@ func makePostfixSamples(t *testing.T) {
 }
 
 func makeEximSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.EximAll} {
+	t.Run("bounces", makeEximBounces)
+	for _, variant := range []string{"", lab.EximAll, lab.EximPrecise} {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
@@ -64,14 +65,34 @@ func makeEximSamples(t *testing.T) {
 				return mta
 			})
 			stop()
-			if variant == lab.EximAll {
+			switch syslog := filepath.Join(dir, "rfc3164.log"); variant {
+			case lab.EximAll:
 				writeSample(t, "exim", "mainlog-all", log, oracle)
-				return
+			case lab.EximPrecise:
+				writeSample(t, "exim", "mainlog-precise", log, oracle)
+				writeSample(t, "exim", "syslog-bare", syslog, oracle)
+			default:
+				writeSample(t, "exim", "mainlog", log, oracle)
+				writeSample(t, "exim", "syslog", syslog, oracle)
 			}
-			writeSample(t, "exim", "mainlog", log, oracle)
-			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
 		})
 	}
+}
+
+// makeEximBounces writes a log of bounces that came in. What they say is not the
+// remote side's, so there is no oracle.
+func makeEximBounces(t *testing.T) {
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	mta := lab.StartExim(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.EximBounces})
+	runMail(t, server, mta, lab.Bounces())
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	writeSample(t, "exim", "bounces", mta.LogPath(), nil)
 }
 
 func makeHarakaSamples(t *testing.T) {
@@ -112,7 +133,8 @@ func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MT
 	return server.Oracle()
 }
 
-// writeSample keeps a log and its oracle, without what tells of this machine.
+// writeSample keeps a log and, if there is one, its oracle, without what tells of
+// this machine.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
 	content, err := os.ReadFile(log)
@@ -133,6 +155,9 @@ func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()} {
+		if len(b) == 0 {
+			continue
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
