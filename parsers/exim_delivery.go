@@ -21,6 +21,7 @@ type eximFields struct {
 	message              string
 	hasMessage           bool
 	commanded            string // recipient in the RCPT TO that the message is about
+	reply                string // that the message holds, as logged
 	queued               event.Seconds
 }
 

@@ -86,8 +86,8 @@ func (f *eximFields) cutExpiry(s string) (reason string, ok bool) {
 	}
 	if reason, ok = strings.CutSuffix(s, ": "+gaveUp); ok {
 		var d event.Delivery
-		if !f.explainDialogue(&d, reason) || d.SMTPCode < 500 {
-			return reason, true
+		if !f.explainDialogue(&d, reason) || !strings.HasPrefix(f.reply, "5") {
+			return reason, true // the first line of a reply is what Exim goes by
 		}
 		switch d.Phase {
 		case event.PhaseMail, event.PhaseRcpt, event.PhaseData, event.PhaseDot:
@@ -151,7 +151,8 @@ func (f *eximFields) explainDialogue(d *event.Delivery, s string) bool {
 			d.Phase = event.PhaseDot // the smtp transport still names its last command
 		}
 		if form.reply {
-			setEximReply(d, f.cutHostOfReply(d, reply))
+			f.reply = f.cutHostOfReply(d, reply)
+			setEximReply(d, f.reply)
 			if d.SMTPCode != 0 || form.final || strings.HasPrefix(form.head, "SMTP error") {
 				return true
 			}
