@@ -51,6 +51,19 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
+	t.Run("bounces", func(t *testing.T) {
+		server, err := lab.StartServer(lab.Scripts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(server.Close)
+		mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.PostfixBounces})
+		runMail(t, server, mta, lab.Bounces())
+		if err := mta.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		writeLog(t, "postfix", "bounces", mta.LogPath())
+	})
 }
 
 func makeEximSamples(t *testing.T) {
@@ -88,11 +101,11 @@ func makeEximBounces(t *testing.T) {
 	}
 	t.Cleanup(server.Close)
 	mta := lab.StartExim(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.EximBounces})
-	runMail(t, server, mta, lab.Bounces())
+	runMail(t, server, mta, lab.EximBounceMail())
 	if err := mta.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	writeSample(t, "exim", "bounces", mta.LogPath(), nil)
+	writeLog(t, "exim", "bounces", mta.LogPath())
 }
 
 func makeHarakaSamples(t *testing.T) {
@@ -133,15 +146,9 @@ func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MT
 	return server.Oracle()
 }
 
-// writeSample keeps a log and, if there is one, its oracle, without what tells of
-// this machine.
+// writeSample keeps a log and its oracle, without what tells of this machine.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content = neutral(content, mta)
 	var said bytes.Buffer
 	enc := json.NewEncoder(&said)
 	enc.SetEscapeHTML(false)
@@ -150,19 +157,30 @@ func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(samples, mta)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	writeLog(t, mta, format, log)
+	writeFile(t, filepath.Join(samples, mta, format+".oracle.jsonl"), said.Bytes())
+}
+
+// writeLog keeps a log that has no oracle.
+func writeLog(t *testing.T, mta, format, log string) {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()} {
-		if len(b) == 0 {
-			continue
-		}
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	content = neutral(content, mta)
+	writeFile(t, filepath.Join(samples, mta, format+".log"), content)
+	t.Logf("%s/%s.log: %d lines, %d bytes", mta, format, bytes.Count(content, []byte("\n")), len(content))
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%s/%s.log: %d lines, %d bytes, %d exchanges", mta, format, bytes.Count(content, []byte("\n")), len(content), len(oracle))
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // neutral replaces the temporary work folder by /srv/<mta> and the machine's

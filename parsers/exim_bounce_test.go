@@ -33,6 +33,9 @@ func TestEximReadsIncomingBounces(t *testing.T) {
 			with(bounced, func(c *eximCore) { c.code, c.enhanced, c.text = 550, "5.1.1", "550 5.1.1 user unknown" })},
 		"to a command that wrote before": {
 			[]string{eximNullSender, output + `550 5.1.1 user unknown`, toPipe, toCommand}, bounced},
+		"to a command that wrote whose mail it was": {
+			[]string{eximNullSender, eximHead + `<returns@sender.example>: handler transport output: 550 5.1.1 <john@example.com>: user unknown`, eximHead + `=> returns <returns@sender.example> R=bounces T=handler`},
+			eximCore{event.Bounced, "john@example.com", "returns@sender.example", "handler", event.Relay{}, 0, 550, "5.1.1", "550 5.1.1 <john@example.com>: user unknown"}},
 		"a notice that this host made": {
 			[]string{eximHead + `<= <> R=1xVZgd-00003F-1b U=Debian-exim P=local S=2054`, toCommand}, delivered},
 		"mail from a sender":                {[]string{eximHead + `<= s@sender.example U=root P=local S=389`, toCommand}, delivered},
@@ -52,7 +55,7 @@ func TestEximReadsIncomingBounces(t *testing.T) {
 			if core := coreOfExim(d); core != c.want {
 				t.Errorf("\n got %+v\nwant %+v", core, c.want)
 			}
-			if d.Status == event.Bounced && (d.RecipientSource != event.RecipientFromVERP || !d.SenderKnown || d.Sender != "") {
+			if d.Status == event.Bounced && (d.RecipientSource != event.RecipientFromVERP && d.RecipientSource != event.RecipientFromDiagnostic || !d.SenderKnown || d.Sender != "") {
 				t.Errorf("recipient from %v, sender %q %v", d.RecipientSource, d.Sender, d.SenderKnown)
 			}
 		})

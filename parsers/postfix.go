@@ -44,12 +44,19 @@ func newPostfix(opts Options) *postfix {
 func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
 	message, ok := p.envelope.message(view(line.Text))
 	if !ok {
-		return dst, nil
+		e, ok := readPostfixOdd(view(line.Text))
+		if !ok {
+			return dst, nil
+		}
+		message = e.message
+	}
+	if message != "" && message[0] == ' ' {
+		message = strings.TrimLeft(message, " ")
 	}
 	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {
-			if rest, ok := strings.CutPrefix(message, "NOQUEUE: "); ok && isPostfixReject(rest) {
+			if rest, ok := strings.CutPrefix(message, noQueue+": "); ok && isPostfixReject(rest) {
 				return p.reject(dst, line)
 			}
 		}
@@ -152,13 +159,14 @@ func (p *postfix) notification(s string) {
 	}
 }
 
-// cutPostfixID cuts "QID: " off the head of s. A queue id is six or more upper
-// case hexadecimal digits, or digits and letters without vowels. rest is not
-// empty.
+// cutPostfixID cuts "QID: " off the head of s. A queue id is of upper case
+// hexadecimal digits, or of digits and letters without vowels; tests of other
+// programs make up theirs of any. It does not start with a lower case letter, as
+// words such as "warning" do. rest is not empty.
 func cutPostfixID(s string) (id, rest string, ok bool) {
 	for i := 0; i < len(s); i++ {
 		if !postfixIDByte[s[i]] {
-			if s[i] != ':' || i < 6 || i+2 >= len(s) || s[i+1] != ' ' {
+			if s[i] != ':' || i == 0 || i+2 >= len(s) || s[i+1] != ' ' || s[0] >= 'a' || i == len(noQueue) && s[:i] == noQueue {
 				return "", "", false
 			}
 			return s[:i], s[i+2:], true
@@ -167,9 +175,12 @@ func cutPostfixID(s string) (id, rest string, ok bool) {
 	return "", "", false
 }
 
+// noQueue stands for the queue id where there is none.
+const noQueue = "NOQUEUE"
+
 var postfixIDByte = func() (t [256]bool) {
-	for _, c := range []byte("0123456789ABCDEFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz") {
-		t[c] = true
+	for c := range t {
+		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 	}
 	return t
 }()
@@ -195,12 +206,15 @@ func recognizePostfix(line string) bool {
 	var r envelopeReader
 	e, ok := r.read(line)
 	if !ok {
-		return false
+		if e, ok = readPostfixOdd(line); !ok {
+			return false
+		}
 	}
 	instance, program := splitPostfixTag(e.tag)
-	if program == "" {
-		return instance == "postfix"
-	}
+	return isPostfixDaemon(program) || program == "" && instance == "postfix"
+}
+
+func isPostfixDaemon(program string) bool {
 	for _, d := range postfixDaemons {
 		if program == d {
 			return true

@@ -44,7 +44,7 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	dst = append(dst, event.Delivery{})
 	d := &dst[len(dst)-1]
 	p.fill(d, line, raw, e)
-	if id != "NOQUEUE" {
+	if id != noQueue {
 		d.QueueID = id
 	}
 	d.Status, d.Phase = event.Rejected, phase

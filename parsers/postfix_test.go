@@ -140,6 +140,36 @@ func TestPostfixStatusLines(t *testing.T) {
 		"SMTPUTF8 that is not offered": {
 			`smtp[1]: 40C20532618: to=<почта@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.6.7, status=bounced (SMTPUTF8 is required, but was not offered by host mx.b.example[198.51.100.6])`,
 			`bounced почта@b.example via mx.b.example[198.51.100.6]:25 at helo dsn=5.6.7: SMTPUTF8 is required, but was not offered by host mx.b.example[198.51.100.6]`},
+		"SMTPUTF8 that no server offers, since version 3.11": {
+			`smtp[1]: 40C20532618: to=<почта@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.6.7, status=bounced (message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[198.51.100.6])`,
+			`bounced почта@b.example via mx.b.example[198.51.100.6]:25 at helo dsn=5.6.7: message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[198.51.100.6]`},
+		"REQUIRETLS that is not offered, suspended": {
+			`error[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1, delays=0/0/0/0, dsn=4.7.30, status=deferred (delivery temporarily suspended: REQUIRETLS Failure: sender requested REQUIRETLS, but TLS service was not offered by host mx.b.example[198.51.100.6])`,
+			`deferred a@b.example via mx.b.example[198.51.100.6] at starttls not attempted dsn=4.7.30: REQUIRETLS Failure: sender requested REQUIRETLS, but TLS service was not offered by host mx.b.example[198.51.100.6]`},
+		"REQUIRETLS and a refused STARTTLS": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.7.10, status=bounced (REQUIRETLS Failure: sender requested REQUIRETLS, but host mx.b.example[198.51.100.6] refused to start TLS: 454 4.3.3 TLS not available now)`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at starttls 454 4.3.3 dsn=5.7.10: 454 4.3.3 TLS not available now`},
+		"REQUIRETLS and a server that nobody vouches for": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.7.10, status=bounced (REQUIRETLS Failure: sender requested REQUIRETLS, but no trusted server certificate was found. The last attempted server was mx.b.example[198.51.100.6])`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at starttls dsn=5.7.10: REQUIRETLS Failure: sender requested REQUIRETLS, but no trusted server certificate was found. The last attempted server was mx.b.example[198.51.100.6]`},
+		"an AUTH refused before and remembered": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:587, delay=1, delays=0/0/0/0, dsn=4.7.8, status=deferred (SASL [CACHED] authentication failed; server mx.b.example[198.51.100.6] said: 535 5.7.8 bad password)`,
+			`deferred a@b.example via mx.b.example[198.51.100.6]:587 at auth 535 5.7.8 dsn=4.7.8: 535 5.7.8 bad password`},
+		"a reply that no server may give": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.5.0, status=bounced (Protocol error: host mx.b.example[198.51.100.6] said: 354 go on (in reply to RCPT TO command))`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at rcpt 354 dsn=5.5.0: 354 go on`},
+		"a refusing greeting, before version 2.3": {
+			`smtp[1]: 40C2053261: to=<a@b.example>, relay=none, delay=7, status=deferred (connect to mx.b.example[198.51.100.6]: server refused to talk to me: 421 mx.b.example too busy   (port 25))`,
+			`deferred a@b.example via mx.b.example[198.51.100.6] at banner 421: 421 mx.b.example too busy`},
+		"no port in the reason, before version 2.5": {
+			`qmgr[1]: 40C2053261: to=<a@b.example>, orig_to=<a>, relay=none, delay=7, status=deferred (delivery temporarily suspended: connect to mx.b.example[198.51.100.6]: Connection timed out)`,
+			`deferred a@b.example (a) via mx.b.example[198.51.100.6] at connect not attempted: connect to mx.b.example[198.51.100.6]: Connection timed out`},
+		"an excerpt that leaves out relay and delay": {
+			`smtp[1]: QUEUED1: to=<a@b.example>, dsn=5.1.1, status=bounced (host mx.b.example said: 550 5.1.1 unknown)`,
+			`bounced a@b.example via mx.b.example 550 5.1.1 dsn=5.1.1: 550 5.1.1 unknown`},
+		"a very short queue id": {
+			`smtp[1]: 4B: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, status=sent (250 ok)`,
+			`delivered a@b.example via mx.b.example[198.51.100.6]:25 at dot 250: 250 ok`},
 		"local output is no reply": {
 			`local[1]: 40C20532618: to=<a@b.example>, relay=local, delay=1, delays=0/0/0/0, dsn=5.3.0, status=bounced (Command died with status 1: "echo 'status=sent (250 ok)'". Command output: status=sent (250 ok) second line )`,
 			`bounced a@b.example at local dsn=5.3.0: Command died with status 1: "echo 'status=sent (250 ok)'". Command output: status=sent (250 ok) second line`},
@@ -253,9 +283,10 @@ func TestPostfixUnparsedLines(t *testing.T) {
 	for name, c := range map[string]struct{ line, program string }{
 		"no status":              {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1`, "smtp"},
 		"an unknown status":      {`local[1]: 40C20532618: to=<a@b.example>, relay=local, delay=1, dsn=2.0.0, status=eaten (x)`, "local"},
-		"no relay":               {`smtp[1]: 40C20532618: to=<a@b.example>, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"half a relay":           {`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[192.0.2.1, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"two relays":             {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, relay=none, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"no reason":              {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1, dsn=2.0.0, status=sent`, "smtp"},
 		"a delay in words":       {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=long, dsn=2.0.0, status=sent (x)`, "smtp"},
-		"no delay":               {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, dsn=2.0.0, status=sent (x)`, "smtp"},
 		"an address without end": {`smtp[1]: 40C20532618: to=<a@b.example`, "smtp"},
 		"a daemon made up":       {`victim[1]: 40C20532618: to=<a@b.example`, "other"},
 	} {

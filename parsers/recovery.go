@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"slices"
 	"strings"
 
 	"mtatap/event"
@@ -67,20 +68,35 @@ func (v *verpPattern) recipient(address string) (string, bool) {
 
 // asynchronousBounce makes of d, which tells that this host delivered a message
 // from the null sender, the bounce that such a message is: another server took
-// the mail and sent it back later. One of addresses, those that the message went
-// to, has to carry the recipient. said is what the program that took the bounce
-// had to say about it, if anything: usually the cause stands in the mail alone.
-// It returns whether d is a bounce now. The caller sees to it that the sender is
-// null, that the message has reached its end and that it is no notice of this
-// host's own, whose cause is an event already.
+// the mail and sent it back later. The recipient is carried by one of addresses,
+// those that the message went to; or it is the one that said names, where that is
+// a permanent failure in the words of the program that took the bounce. As a rule
+// that program is silent and the cause stands in the mail alone. It returns
+// whether d is a bounce now. The caller sees to it that the sender is null, that
+// the message has reached its end and that it is no notice of this host's own,
+// whose cause is an event already.
 func (v verp) asynchronousBounce(d *event.Delivery, said string, addresses ...string) bool {
-	recipient, address, ok := v.recipient(addresses...)
-	if !ok {
+	if len(v) == 0 {
 		return false
 	}
-	d.OriginalRecipient = address
-	bounceOf(d, recipient, event.RecipientFromVERP, said)
-	return true
+	if recipient, address, ok := v.recipient(addresses...); ok {
+		d.OriginalRecipient = address
+		bounceOf(d, recipient, event.RecipientFromVERP, said)
+		return true
+	}
+	if recipient, ok := addressIn(said); ok && isPermanent(said) && !slices.Contains(addresses, recipient) {
+		d.OriginalRecipient = d.Recipient
+		bounceOf(d, recipient, event.RecipientFromDiagnostic, said)
+		return true
+	}
+	return false
+}
+
+// isPermanent reports whether text starts with the reply code or the enhanced
+// status code of a permanent failure.
+func isPermanent(text string) bool {
+	enhanced, _ := event.CutEnhanced(text)
+	return event.ParseReply(text).Code >= 500 || strings.HasPrefix(enhanced, "5")
 }
 
 // bounceOf makes d the bounce of mail to recipient. said is the only thing that

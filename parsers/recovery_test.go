@@ -91,7 +91,33 @@ func TestAsynchronousBounce(t *testing.T) {
 			}
 		})
 	}
-	if d := delivered; v.asynchronousBounce(&d, "", "alice@s.example") || d != delivered {
-		t.Errorf("mail to an ordinary address became %+v", d)
+	for name, c := range map[string]struct {
+		said, want string
+		none       bool
+	}{
+		"mail to an ordinary address":         {},
+		"words of no failure":                 {said: "stored for <c@d.example>"},
+		"a failure that may pass":             {said: "451 4.2.0 <c@d.example> is busy"},
+		"a failure of nobody":                 {said: "550 5.1.1 unknown"},
+		"a failure of several":                {said: "550 5.1.1 <c@d.example> <e@d.example>"},
+		"a failure of the bounce address":     {said: "550 5.1.1 <bounces@s.example> unknown"},
+		"a failure of one":                    {said: "550 5.1.1 <c@d.example> unknown", want: "c@d.example"},
+		"a failure with a status code alone":  {said: "5.1.1 c@d.example", want: "c@d.example"},
+		"a failure of one, without a pattern": {said: "550 5.1.1 <c@d.example> unknown", none: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := delivered
+			d.Recipient = "bounces@s.example"
+			patterns := v
+			if c.none {
+				patterns = nil
+			}
+			if ok := patterns.asynchronousBounce(&d, c.said, d.Recipient); ok != (c.want != "") {
+				t.Fatalf("got %v and %+v", ok, d)
+			}
+			if c.want != "" && (d.Recipient != c.want || d.RecipientSource != event.RecipientFromDiagnostic || d.OriginalRecipient != "bounces@s.example" || d.Status != event.Bounced || d.Diagnostic != c.said) {
+				t.Errorf("got %+v", d)
+			}
+		})
 	}
 }

@@ -18,8 +18,9 @@ const (
 	// neither a time stamp nor the process: syslog has its own.
 	EximPrecise = "precise"
 	// EximBounces delivers to BounceDomain on this host, by the head of the local
-	// part: "box" to a file, "alias" to a command by way of an alias, others to a
-	// command that writes why the mail bounced. A system filter hands what goes to
+	// part: "box" to a file, "alias" to a command by way of an alias, "told" to a
+	// command that writes whose mail bounced and why, others to one that writes
+	// only why. A system filter hands what goes to
 	// "archived" to a command that fails.
 	EximBounces = "bounces"
 )
@@ -27,13 +28,14 @@ const (
 // BounceDomain is where bounces go that the variant EximBounces takes.
 const BounceDomain = "bounces.example"
 
-// Bounces returns messages to and from addresses that carry the recipient.
-func Bounces() []Submission {
+// EximBounceMail returns messages to and from addresses that carry the recipient.
+func EximBounceMail() []Submission {
 	verp := func(how, local string) string { return how + "+" + local + "=" + DefaultDomain + "@" + BounceDomain }
 	return []Submission{
 		{ID: "to-mailbox@" + SenderDomain, To: []string{verp("box", "john")}},
 		{ID: "to-command@" + SenderDomain, To: []string{verp("command", "jane")}},
 		{ID: "to-alias@" + SenderDomain, To: []string{verp("alias", "jim")}},
+		{ID: "told@" + SenderDomain, To: []string{"told@" + BounceDomain}},
 		{ID: "to-nobody@" + SenderDomain, To: []string{"box@" + BounceDomain}},
 		{ID: "own-notice@" + SenderDomain, From: verp("box", "unknown"), To: []string{"unknown@" + DefaultDomain}},
 		{ID: "from-somebody@" + SenderDomain, From: "sender@" + SenderDomain, To: []string{verp("box", "ann")}},
@@ -228,7 +230,7 @@ const eximBounceRouters = `bounce_alias:
 bounce:
   driver = accept
   domains = %[1]s
-  transport = ${if match{$local_part}{^box}{to_box}{to_bounce_command}}
+  transport = ${if match{$local_part}{^box}{to_box}{${if eq{$local_part}{told}{to_telling_command}{to_bounce_command}}}}
 `
 
 const eximBounceTransports = `to_box:
@@ -243,6 +245,13 @@ to_command:
 to_bounce_command:
   driver = pipe
   command = /bin/echo "550 5.1.1 User unknown"
+  ignore_status
+  log_output
+  user = Debian-exim
+
+to_telling_command:
+  driver = pipe
+  command = /bin/echo "550 5.1.1 <mary@remote.example>: User unknown"
   ignore_status
   log_output
   user = Debian-exim
