@@ -22,6 +22,7 @@ type eximFields struct {
 	hasMessage           bool
 	commanded            string // recipient in the RCPT TO that the message is about
 	reply                string // that the message holds, as logged
+	gaveUp               bool   // the message says only that Exim tries no longer
 	queued               event.Seconds
 }
 
@@ -75,7 +76,7 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	} else {
 		f.explain(&d, m.lastOutcome(d.Recipient))
 	}
-	p.follow(m, &d)
+	p.follow(m, &d, f.gaveUp)
 	p.recover(m, &d, &f, address, original)
 	return append(dst, d), nil
 }

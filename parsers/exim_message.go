@@ -14,6 +14,7 @@ type eximMessage struct {
 	senderLen int
 	arrived   bool   // its arrival line was read
 	ownNotice bool   // it is about another message, a bounce or reply that this host made
+	overflow  bool   // not all recipients still deferred are in deferred
 	said      []byte // by the command that is about to have taken it; of bounces only
 	deferred  deferrals
 }
@@ -119,20 +120,34 @@ func (m *eximMessage) lastOutcome(recipient string) *deferral {
 }
 
 // follow keeps track of the recipients that are still to be delivered to: of the
-// last attempt, because what comes between attempts gives no reason. m is what
-// is remembered of d's message; it may be nil.
-func (p *exim) follow(m *eximMessage, d *event.Delivery) {
+// last attempt, because what comes between attempts gives no reason. It counts
+// the attempts where the log was read from the message's arrival on. m is what is
+// remembered of d's message; it may be nil. gaveUp says that d's line tells of no
+// attempt of its own.
+func (p *exim) follow(m *eximMessage, d *event.Delivery, gaveUp bool) {
+	attempts := 0
 	switch {
 	case d.Status == event.Deferred && d.NotAttempted:
+		return
 	case d.Status == event.Deferred:
 		if m == nil {
 			m = p.messages.put(d.QueueID)
 		}
-		m.deferred.note(&p.deferred, d)
-		shrink(p.messages, &p.deferred)
+		if r := m.deferred.note(&p.deferred, d); r != nil {
+			r.attempts++
+			attempts = int(r.attempts)
+		} else {
+			m.overflow = true
+		}
 	case m != nil:
-		m.deferred.drop(&p.deferred, d.Recipient)
+		if attempts = m.deferred.drop(&p.deferred, d.Recipient); !gaveUp {
+			attempts++
+		}
 	}
+	if m != nil && m.arrived && !m.overflow && !d.NotAttempted {
+		d.Attempt = attempts
+	}
+	shrink(p.messages, &p.deferred)
 }
 
 const eximSnapshotVersion = 3
@@ -140,7 +155,7 @@ const eximSnapshotVersion = 3
 // Snapshot implements Parser.
 func (p *exim) Snapshot(dst []byte) []byte {
 	dst = p.messages.appendSnapshot(append(dst, eximSnapshotVersion), func(dst []byte, m *eximMessage) []byte {
-		dst = appendFlags(dst, m.arrived, m.ownNotice)
+		dst = appendFlags(dst, m.arrived, m.ownNotice, m.overflow)
 		dst = appendBytes(appendBytes(dst, m.text[:m.senderLen]), m.text[m.senderLen:])
 		dst = appendBytes(dst, m.said)
 		return m.deferred.appendSnapshot(dst)
@@ -158,7 +173,7 @@ func (p *exim) Restore(snapshot []byte) error {
 	r.messages(func(id string) {
 		m := p.messages.put(id)
 		p.reset(m)
-		r.flags(&m.arrived, &m.ownNotice)
+		r.flags(&m.arrived, &m.ownNotice, &m.overflow)
 		m.text = append(m.text, clip(r.bytes())...)
 		m.senderLen = len(m.text)
 		m.text = append(m.text, clip(r.bytes())...)

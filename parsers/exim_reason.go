@@ -28,7 +28,7 @@ func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 		s = f.cutTimes(d, s)
 		if reason, ok := f.cutExpiry(s); ok {
 			d.Status = event.Expired
-			if reason == "" {
+			if f.gaveUp = reason == ""; f.gaveUp {
 				if d.Phase = event.PhaseQueue; last != nil {
 					last.explain(d)
 				}
