@@ -31,6 +31,9 @@ func TestEximReadsIncomingBounces(t *testing.T) {
 		"to a command that wrote the cause": {
 			[]string{eximNullSender, output + `550 5.1.1 user unknown`, toCommand},
 			with(bounced, func(c *eximCore) { c.code, c.enhanced, c.text = 550, "5.1.1", "550 5.1.1 user unknown" })},
+		"to an address that claims what a command wrote": {
+			[]string{eximNullSender, eximHead + `<"a>: x transport output: 550 5.1.1 no"@sender.example>: bounce_pipe transport output: thanks`, toCommand},
+			with(bounced, func(c *eximCore) { c.text = "thanks" })},
 		"to a command that wrote before": {
 			[]string{eximNullSender, output + `550 5.1.1 user unknown`, toPipe, toCommand}, bounced},
 		"to a command that wrote whose mail it was": {

@@ -50,6 +50,24 @@ func TestEximTellsWhatWasNotTried(t *testing.T) {
 	}
 }
 
+func TestEximReadsEveryFlagAsOneEvent(t *testing.T) {
+	for flag, want := range map[string]event.Status{
+		"=>": event.Delivered, "->": event.Delivered, ">>": event.Delivered, "*>": event.Delivered, "**": event.Bounced, "==": event.Deferred,
+	} {
+		for _, id := range []string{"1xVZNh-00001t-1b", "1xVZSz-0000000001u-22o0"} {
+			got := parseExim(t, Options{}, "2026-11-23 19:07:13 "+id+" "+flag+" a@b.example <A@b.example> R=r T=t defer (0) H=mx [192.0.2.1]: no")
+			if len(got) != 1 || got[0].Status != want || got[0].Recipient != "A@b.example" || got[0].QueueID != id || got[0].Relay.IP != "192.0.2.1" {
+				t.Errorf("%s of %s gave %+v, want one that is %v", flag, id, got, want)
+			}
+		}
+	}
+	for _, flag := range []string{"<=", "(=", "=", "=<", "<<", "++"} {
+		if got := parseExim(t, Options{Rejects: true, NonAttempts: true}, eximHead+flag+" a@b.example R=r T=t H=mx [192.0.2.1]: no"); len(got) > 0 {
+			t.Errorf("%s gave %+v, want nothing", flag, got)
+		}
+	}
+}
+
 func TestEximReadsOldAndRareForms(t *testing.T) {
 	mx := event.Relay{Host: "mx", IP: "192.0.2.1"}
 	for name, c := range map[string]struct {

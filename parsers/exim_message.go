@@ -46,7 +46,10 @@ func eximCommandOutput(s string) string {
 	if end < 0 || !strings.HasPrefix(s[1+end:], ">: ") {
 		return ""
 	}
-	_, text, _ := strings.Cut(s[end+4:], " transport output: ")
+	transport, text, ok := strings.Cut(s[end+4:], " transport output: ")
+	if !ok || strings.IndexByte(transport, ' ') >= 0 {
+		return ""
+	}
 	return text
 }
 
