@@ -18,6 +18,9 @@ var eximBenchLines = map[string][]string{
 		eximHead + `=> g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
 	"delivered through syslog": {
 		"Nov 23 19:26:45 mta-out exim[146]: " + eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
+	"output of a command": {
+		eximNullSender,
+		eximHead + `<news+john=example.com@sender.example>: bounces transport output: 550 5.1.1 user unknown`},
 	"remembered": {
 		eximHead + `<= sender@sender.example U=root P=local S=389 id=sent-ok.64@sender.example`,
 		eximHead + `Completed`},
@@ -50,8 +53,8 @@ func BenchmarkExim(b *testing.B) {
 }
 
 func TestEximLinesWithoutADeliveryDoNotAllocate(t *testing.T) {
-	for _, name := range []string{"remembered", "uninteresting"} {
-		p := newExim(Options{Rejects: name == "remembered"})
+	for _, name := range []string{"remembered", "output of a command", "uninteresting"} {
+		p := newExim(Options{Rejects: name == "remembered", VERP: []string{"+{local}={domain}@"}})
 		var lines []Line
 		for _, text := range eximBenchLines[name] {
 			lines = append(lines, eximTestLine(text, 0))
@@ -71,10 +74,12 @@ func TestEximReadsHostileLinesInLinearTime(t *testing.T) {
 		"colons": "a: ", "brackets": " <", "quoted originals": ` <"a`, "fields": " R=x", "closed brackets": " <a b> R=",
 		"quotes": `"`, "backslashes": `\n5`, "replies": `\n550-x`, "parents": " (a", "octal": `\303`,
 	} {
-		for _, flag := range []string{"=> ", "** ", "== x@y.example R=a T=b defer (1)", `=> x@y.example R=a C="250 `, "** x@y.example R=a: SMTP error from remote mail server after end of data: 550-", "<= ", "H=x rejected RCPT "} {
+		for _, flag := range []string{"=> ", "** ", "== x@y.example R=a T=b defer (1)", `=> x@y.example R=a C="250 `, "** x@y.example R=a: SMTP error from remote mail server after end of data: 550-", "<= ", "<", "H=x rejected RCPT "} {
 			line := eximTestLine(eximHead+flag+strings.Repeat(unit, 64<<10/len(unit)), 0)
 			start := time.Now()
-			newExim(Options{Rejects: true}).Parse(nil, line)
+			p := newExim(Options{Rejects: true, VERP: []string{"+{local}={domain}@"}})
+			p.Parse(nil, eximTestLine(eximNullSender, 0))
+			p.Parse(nil, line)
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("%s behind %q took %v", name, flag, took)
 			}
