@@ -127,5 +127,13 @@ func (m *Metrics) failedAt(sink string) *atomic.Int64 {
 	return m.failed[sink]
 }
 
+// ExpectDeadLetters begins to count those of the sink at 0, so that the first one
+// shows as a rise.
+func (m *Metrics) ExpectDeadLetters(sink string, causes ...string) {
+	for _, c := range causes {
+		m.deadLetters.WithLabelValues(sink, c)
+	}
+}
+
 // DeadLetter counts an event or line that was set aside.
 func (m *Metrics) DeadLetter(sink, cause string) { m.deadLetters.WithLabelValues(sink, cause).Inc() }
