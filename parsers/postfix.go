@@ -56,7 +56,8 @@ func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {
-			if rest, ok := strings.CutPrefix(message, noQueue+": "); ok && isPostfixReject(rest) {
+			rest, ok := strings.CutPrefix(message, noQueue+": ")
+			if ok && isPostfixReject(rest) || strings.HasPrefix(message, "proxy-reject: ") {
 				return p.reject(dst, line)
 			}
 		}
@@ -164,9 +165,12 @@ func (p *postfix) notification(s string) {
 // programs make up theirs of any. It does not start with a lower case letter, as
 // words such as "warning" do. rest is not empty.
 func cutPostfixID(s string) (id, rest string, ok bool) {
+	if s == "" || s[0] >= 'a' {
+		return "", "", false
+	}
 	for i := 0; i < len(s); i++ {
 		if !postfixIDByte[s[i]] {
-			if s[i] != ':' || i == 0 || i+2 >= len(s) || s[i+1] != ' ' || s[0] >= 'a' || i == len(noQueue) && s[:i] == noQueue {
+			if s[i] != ':' || i == 0 || i+2 >= len(s) || s[i+1] != ' ' || s[:i] == noQueue {
 				return "", "", false
 			}
 			return s[:i], s[i+2:], true

@@ -89,8 +89,9 @@ func isHostName(s string) bool {
 }
 
 func isLogLevel(s string) bool {
-	switch strings.ToLower(strings.Trim(s, "[]:")) {
-	case "debug", "info", "notice", "warn", "warning", "err", "error", "crit", "mail.info", "mail.notice", "mail.warning":
+	switch s {
+	case "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERR", "ERROR", "CRIT",
+		"debug", "info", "notice", "warn", "warning", "err", "error", "crit":
 		return true
 	}
 	return false

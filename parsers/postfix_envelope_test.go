@@ -134,11 +134,16 @@ func TestPostfixEventsAreTheSameInEveryEnvelope(t *testing.T) {
 // postfixSample returns the deliveries of a log of testdata.
 func postfixSample(t *testing.T, name string) []event.Delivery {
 	t.Helper()
+	return postfixLog(t, newPostfix(Options{}), name)
+}
+
+// postfixLog has p parse a log of testdata.
+func postfixLog(t *testing.T, p *postfix, name string) []event.Delivery {
+	t.Helper()
 	content, err := os.ReadFile("../testdata/postfix/" + name + ".log")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPostfix(Options{})
 	var all []event.Delivery
 	offset := int64(0)
 	for line := range bytes.Lines(content) {

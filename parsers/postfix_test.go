@@ -3,7 +3,6 @@ package parsers
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -406,55 +405,5 @@ func TestPostfixAllocatesOnceForAStatusLine(t *testing.T) {
 	}
 	if len(dst) != 1 || dst[0].Sender != "sender@sender.example" || dst[0].MessageID != "sent-ok.64@sender.example" {
 		t.Errorf("got %+v", dst)
-	}
-}
-
-func FuzzPostfix(f *testing.F) {
-	for _, c := range []string{postfixSent, postfixBounced, postfixDeferred, postfixQmgr, postfixCleanup, postfixRemoved} {
-		f.Add(postfixHead + fmt.Sprintf(c, "40C20532618"))
-	}
-	f.Add(postfixHead + `smtp[1]: 40C20532618: to=<"a\">b"@x>, orig_to=<c>d>, relay=h[1::2]:25, delay=1, tls=a, dsn=5.1.1, status=bounced (host h[1::2] said: 550-x 550 5.1.1 y (in reply to AUTH x command))`)
-	f.Add(postfixHead + "smtpd[1]: NOQUEUE: reject: RCPT from h[192.0.2.8]: 554 5.7.1 no; from=<a@x> to=<b@x> proto=ESMTP helo=<h>")
-	f.Add(postfixHead + "postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.88]:40063: 550 5.5.1 no; from=<a@x>, to=<b@x>, proto=ESMTP, helo=<h>")
-	f.Add(postfixHead + "qmgr[1]: 40C20532618: from=<>, status=expired, returned to sender")
-	f.Add(`{"timestamp":"2026-11-23T18:43:06Z", "tag":"postfix/smtp[372]:", "message":" 40C20532618: to=<a@b>, relay=local, delay=1, dsn=4.0.0, status=deferred (a\n\ud83d)"}`)
-	f.Fuzz(func(t *testing.T, line string) {
-		p := newPostfix(Options{Rejects: true, FilterHops: []string{"127.0.0.1:10025"}, VERP: []string{"+{local}={domain}@"}})
-		for _, l := range []string{line, postfixHead + "qmgr[1]: 40C20532618: from=<>, status=expired, returned to sender"} {
-			dst, _ := p.Parse(nil, Line{Text: []byte(l), Reference: postfixReference})
-			checkPostfixDeliveries(t, l, dst)
-		}
-		q := newPostfix(Options{})
-		if err := q.Restore(p.Snapshot(nil)); err != nil {
-			t.Errorf("restore after %q: %v", line, err)
-		}
-	})
-}
-
-// checkPostfixDeliveries checks what holds for the deliveries of any line.
-func checkPostfixDeliveries(t *testing.T, line string, dst []event.Delivery) {
-	t.Helper()
-	var recipients []string
-	for i := range dst {
-		d := &dst[i]
-		if slices.Contains(recipients, d.Recipient) {
-			t.Errorf("two events for %q from %q", d.Recipient, line)
-		}
-		recipients = append(recipients, d.Recipient)
-		if d.Status == event.StatusUnknown || d.Raw != line || d.MTA != event.Postfix {
-			t.Errorf("status %q, raw %q from %q", d.Status, d.Raw, line)
-		}
-		if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) {
-			t.Errorf("code %d from %q", d.SMTPCode, line)
-		}
-		if d.EnhancedCode != "" && event.EnhancedLen(d.EnhancedCode) != len(d.EnhancedCode) {
-			t.Errorf("enhanced code %q from %q", d.EnhancedCode, line)
-		}
-		if strings.ContainsRune(d.Diagnostic, '\n') || d.Relay.Port < 0 || d.Relay.Port > 99999 || d.Attempt < 0 {
-			t.Errorf("diagnostic %q, relay %v, attempt %d from %q", d.Diagnostic, d.Relay, d.Attempt, line)
-		}
-		if v, known := d.Delay.Value(); known && !(v >= 0 && v < 1e16) {
-			t.Errorf("delay %v from %q", v, line)
-		}
 	}
 }

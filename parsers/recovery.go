@@ -109,7 +109,7 @@ func bounceOf(d *event.Delivery, recipient string, source event.RecipientSource,
 	if d.EnhancedCode == "" && d.SMTPCode == 0 {
 		d.EnhancedCode, _ = event.CutEnhanced(said)
 	}
-	d.Delay, d.Attempt = event.Seconds{}, 0
+	d.Relay, d.Delay, d.Attempt = event.Relay{}, event.Seconds{}, 0
 }
 
 // recoverRecipient names the recipient of a failure whose line names none, from

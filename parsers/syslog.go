@@ -72,7 +72,7 @@ func (r *envelopeReader) message(line string) (string, bool) {
 		// The first colon ends "host tag[pid]:" unless host, tag or pid are odd.
 		rest := line[n+1:]
 		i := strings.IndexByte(rest, ':')
-		if i > 0 && rest[i-1] == ']' && i+1 < len(rest) && rest[i+1] == ' ' && strings.IndexByte(rest[:i], ' ') >= 0 {
+		if i > 0 && rest[i-1] == ']' && rest[0] != ' ' && i+1 < len(rest) && rest[i+1] == ' ' && strings.IndexByte(rest[:i], ' ') >= 0 {
 			return rest[i+2:], true
 		}
 	}
