@@ -240,13 +240,24 @@ func bestStamp(inner, outer string) string {
 	return inner
 }
 
+// startsOrEnds reports whether a record is of a message's arrival, of a delivery
+// or of its completion.
+func (r *eximRecord) startsOrEnds() bool {
+	head, _, _ := strings.Cut(r.rest, " ")
+	switch head {
+	case "<=", "(=", "=>", "->", ">>", "**", "==", "*>", "Completed":
+		return true
+	}
+	return false
+}
+
 // recognizeExim reports whether line surely is of an Exim main log.
 func recognizeExim(line string) bool {
 	var r envelopeReader
 	e, ok := r.read(line)
 	if ok {
 		rec := readEximRecord(e.message)
-		return strings.HasPrefix(e.tag, "exim") || rec.stamp != "" && rec.id != ""
+		return strings.HasPrefix(e.tag, "exim") || rec.id != "" && (rec.stamp != "" || rec.startsOrEnds())
 	}
 	rec := readEximRecord(line)
 	if rec.stamp == "" {

@@ -305,6 +305,7 @@ func TestEximReadsEveryHead(t *testing.T) {
 		"syslog's stamp alone":  {"Nov 23 19:08:36 mta-out exim[146]: [146] 1xVZgb-00001p-2t " + rest, "2026-11-23T18:08:36Z", "mta-out", "1xVZgb-00001p-2t"},
 		"an exact outer stamp":  {"2026-11-23T19:08:36.25+00:00 mta-out exim[146]: 2026-11-23 20:08:36 1xVZgb-00001p-2t " + rest, "2026-11-23T19:08:36.25Z", "mta-out", "1xVZgb-00001p-2t"},
 		"an inner zone decides": {"2026-11-23T19:08:36+00:00 mta-out exim[146]: 2026-11-23 20:08:36.517 +0100 1xVZgb-00001p-2t " + rest, "2026-11-23T19:08:36.517Z", "mta-out", "1xVZgb-00001p-2t"},
+		"another name":          {"Nov 23 19:08:36 mta-out mail-out[146]: 1xVZSz-0000000001u-22o0 " + rest, "2026-11-23T18:08:36Z", "mta-out", "1xVZSz-0000000001u-22o0"},
 		"RFC 5424":              {"<22>1 2026-11-23T19:08:36Z mta-out exim 146 - -  1xVZgb-00001p-2t " + rest, "2026-11-23T19:08:36Z", "mta-out", "1xVZgb-00001p-2t"},
 		"JSON":                  {`{"timestamp":"2026-11-23T19:08:36Z", "host":"mta-out", "tag":"exim[146]:", "message":" 1xVZgb-00001p-2t ` + rest + ` C=\"250 ok\""}`, "2026-11-23T19:08:36Z", "mta-out", "1xVZgb-00001p-2t"},
 	} {
@@ -325,7 +326,7 @@ func TestEximReadsEveryHead(t *testing.T) {
 			}
 		})
 	}
-	for _, line := range []string{"", "Nov 23 19:08:36 h postfix/smtp[1]: 4E58: to=<a@b>", "[NOTICE] [-] [core] x", "2026-11-23 19:08:36 something else", "2026-11-23T19:08:36.1Z [INFO] [-] [core] x"} {
+	for _, line := range []string{"", "Nov 23 19:08:36 h postfix/smtp[1]: 4E58: to=<a@b>", "[NOTICE] [-] [core] x", "2026-11-23 19:08:36 something else", "Nov 23 19:08:36 h other[1]: 1xVZgb-00001p-2t hello", "2026-11-23T19:08:36.1Z [INFO] [-] [core] x"} {
 		if recognizeExim(line) {
 			t.Errorf("recognizeExim(%q)", line)
 		}
