@@ -305,26 +305,26 @@ func (f *eximFields) ownPhase(s string) event.Phase {
 // where a line of a reply follows, and the octal escapes of UTF-8. Backslashes
 // are not escaped, so other escapes stay as they are: they may be the text's own.
 func unescapeExim(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
+	i := strings.IndexByte(s, '\\')
+	if i < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' {
-			if strings.HasPrefix(s[i+1:], "n") && continuesReply(s[i+2:]) {
-				b = append(b, '\n')
-				i++
-				continue
-			}
-			if n := eximOctalLen(s[i:]); n > 0 {
-				b = appendEximOctal(b, s[i:i+n], i+n == len(s))
-				i += n - 1
-				continue
-			}
+	for ; i >= 0; i = strings.IndexByte(s, '\\') {
+		b = append(b, s[:i]...)
+		s = s[i:]
+		n := eximOctalLen(s)
+		switch {
+		case n > 0:
+			b = appendEximOctal(b, s[:n], n == len(s))
+		case strings.HasPrefix(s, `\n`) && continuesReply(s[2:]):
+			b, n = append(b, '\n'), 2
+		default:
+			b, n = append(b, '\\'), 1
 		}
-		b = append(b, s[i])
+		s = s[n:]
 	}
-	return string(b)
+	return string(append(b, s...))
 }
 
 // continuesReply reports whether s starts with a line of a reply, or with what
