@@ -41,10 +41,11 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	default:
 		d.Status = event.Delivered
 	}
-	if d.Status == event.Delivered && strings.HasPrefix(s, "blackhole (") {
-		// An ACL discarded every recipient; the line names none.
+	if d.Status == event.Delivered && strings.HasPrefix(s, "blackhole (") || d.Status == event.Bounced && isEximWrapper(s) {
+		// An ACL discarded every recipient, or all failed; the line names none.
 		p.messages.get(d.QueueID).join(&d)
 		d.Phase, d.Diagnostic = event.PhaseLocal, s
+		p.verp.recoverRecipient(&d)
 		return append(dst, d), nil
 	}
 	address, original, rest, ok := cutEximAddress(s)
@@ -154,7 +155,10 @@ func (f *eximFields) read(s string) {
 			f.setMessage(s[2:])
 			return
 		}
-		s = strings.TrimPrefix(s, " ")
+		if s = strings.TrimPrefix(s, " "); isEximWrapper(s) {
+			f.setMessage(s)
+			return
+		}
 		if rest, ok := strings.CutPrefix(s, "defer ("); ok && !f.deferred {
 			if s, ok = f.readErrno(rest); ok {
 				continue

@@ -131,6 +131,21 @@ func TestEximReadsOldAndRareForms(t *testing.T) {
 		"a domain that failed for long": {
 			`** a@b.example R=r T=t: all hosts have been failing for a long time and were last tried after this message arrived`,
 			eximCore{event.Expired, "a@b.example", "", "t", event.Relay{}, event.PhaseQueue, 0, "", "all hosts have been failing for a long time and were last tried after this message arrived"}},
+		"a timeout that is final": {
+			`** a@b.example R=r T=t H=mx [192.0.2.1]: Connection timed out: SMTP timeout after RCPT TO:<b@b.example>`,
+			eximCore{event.Bounced, "a@b.example", "", "t", mx, event.PhaseRcpt, 0, "", "SMTP timeout after RCPT TO:<b@b.example>: Connection timed out"}},
+		"a refused connection that is final": {
+			`** a@b.example R=r T=t: Connection refused`,
+			eximCore{event.Bounced, "a@b.example", "", "t", event.Relay{}, event.PhaseConnect, 0, "", "Connection refused"}},
+		"a wrapper that must not deliver here": {
+			`** file@b.example <F@b.example> routing yielded a local delivery`,
+			eximCore{event.Bounced, "file@b.example", "F@b.example", "", event.Relay{}, event.PhaseLocal, 0, "", "routing yielded a local delivery"}},
+		"a wrapper that can't wait": {
+			`** a@b.example mua_wrapper forced failure for deferred delivery`,
+			eximCore{event.Bounced, "a@b.example", "", "", event.Relay{}, event.PhaseLocal, 0, "", "mua_wrapper forced failure for deferred delivery"}},
+		"a wrapper that fails all": {
+			`** mua_wrapper is set but recipients cannot all be delivered in one transaction`,
+			eximCore{event.Bounced, "", "", "", event.Relay{}, event.PhaseLocal, 0, "", "mua_wrapper is set but recipients cannot all be delivered in one transaction"}},
 		"a refusal that claims to be an expiry": {
 			`** a@b.example R=r T=t H=mx [192.0.2.1]: SMTP error from remote mail server after RCPT TO:<a@b.example>: 550 5.1.1 unknown: retry timeout exceeded`,
 			eximCore{event.Bounced, "a@b.example", "", "t", mx, event.PhaseRcpt, 550, "5.1.1", "550 5.1.1 unknown: retry timeout exceeded"}},

@@ -43,6 +43,13 @@ func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 	if f.explainDialogue(d, s) {
 		return
 	}
+	if strerror, rest, ok := strings.Cut(s, ": "); ok && f.strerror == "" {
+		f.strerror = strerror // in front of the message, where a delivery failed at once
+		if f.explainDialogue(d, rest) {
+			return
+		}
+		f.strerror = ""
+	}
 	d.Phase = f.ownPhase(s)
 	switch {
 	case s == "":
