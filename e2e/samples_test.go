@@ -72,7 +72,8 @@ func makePostfixSamples(t *testing.T) {
 }
 
 func makeEximSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.EximAll} {
+	t.Run("bounces", makeEximBounces)
+	for _, variant := range []string{"", lab.EximAll, lab.EximPrecise} {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
@@ -82,14 +83,34 @@ func makeEximSamples(t *testing.T) {
 				return mta
 			})
 			stop()
-			if variant == lab.EximAll {
+			switch syslog := filepath.Join(dir, "rfc3164.log"); variant {
+			case lab.EximAll:
 				writeSample(t, "exim", "mainlog-all", log, oracle)
-				return
+			case lab.EximPrecise:
+				writeSample(t, "exim", "mainlog-precise", log, oracle)
+				writeSample(t, "exim", "syslog-bare", syslog, oracle)
+			default:
+				writeSample(t, "exim", "mainlog", log, oracle)
+				writeSample(t, "exim", "syslog", syslog, oracle)
 			}
-			writeSample(t, "exim", "mainlog", log, oracle)
-			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
 		})
 	}
+}
+
+// makeEximBounces writes a log of bounces that came in. What they say is not the
+// remote side's, so there is no oracle.
+func makeEximBounces(t *testing.T) {
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	mta := lab.StartExim(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.EximBounces})
+	runMail(t, server, mta, lab.EximBounceMail())
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, "exim", "bounces", mta.LogPath())
 }
 
 func makeHarakaSamples(t *testing.T) {
