@@ -244,7 +244,7 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	if r.privacy != nil {
 		text = r.privacy.Text(text)
 	}
-	if r.unparsedLog.allow(program, r.now()) {
+	if r.unparsedLog.pick(err.Error(), line.Text, r.now()) {
 		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "line", clip(text, 300))
 	}
 	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Text: text, Problem: err})
