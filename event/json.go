@@ -40,7 +40,7 @@ func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = appendField(b, `,"message_id":`, e.MessageID)
 	if e.SenderKnown {
 		b = append(b, `,"sender":`...)
-		b = appendString(b, e.Sender)
+		b = AppendString(b, e.Sender)
 	}
 	b = appendField(b, `,"recipient":`, e.Recipient)
 	b = appendField(b, `,"original_recipient":`, e.OriginalRecipient)
@@ -75,7 +75,7 @@ func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = appendCount(b, `,"compat":`, e.Compat)
 	if e.Origin != nil {
 		b = append(b, `,"source":{"file":`...)
-		b = appendString(b, e.Origin.Path)
+		b = AppendString(b, e.Origin.Path)
 		b = append(b, `,"offset":`...)
 		b = strconv.AppendInt(b, e.Offset, 10)
 		b = append(b, '}')
@@ -100,7 +100,7 @@ func appendField(b []byte, key, value string) []byte {
 		return b
 	}
 	b = append(b, key...)
-	return appendString(b, value)
+	return AppendString(b, value)
 }
 
 func appendCount(b []byte, key string, value int) []byte {
@@ -154,7 +154,8 @@ func plainLen(s string) int {
 	return n
 }
 
-func appendString(b []byte, s string) []byte {
+// AppendString appends s as a JSON string, escaped as Encoder.Append says.
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0
 	for i := plainLen(s); i < len(s); {

@@ -59,7 +59,10 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	}
 	sum.Write(data)
 	s.sha256 = hex.EncodeToString(sum.Sum(nil))
-	s.compile()
+	if err := s.compile(); err != nil {
+		r.fail(root.Line, "%v", err)
+		return nil, r.err()
+	}
 	r.runExamples(s, f.rules)
 	if len(r.problems) > 0 {
 		return nil, r.err()
@@ -77,7 +80,9 @@ func (r *reader) runSoundExamples(s *Set, f *file) {
 	}
 	broken := func(u *rule) bool { return u.broken }
 	s.rules = slices.DeleteFunc(s.rules, broken)
-	s.compile()
+	if s.compile() != nil {
+		return // told when the rules are mended
+	}
 	for _, u := range f.rules {
 		if !u.broken {
 			r.runExamples(s, []*rule{{id: u.id, providers: u.providers, statuses: u.statuses, phases: u.phases, examples: u.examples}})
