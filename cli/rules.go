@@ -212,8 +212,8 @@ func (r *reviewing) readLines(ctx context.Context, in *tailers.Replay, f func(*r
 func (r *reviewing) replyOf(line []byte) (*review.Reply, error) {
 	q := question{Text: string(line)}
 	if r.input == "json" {
-		q = question{}
-		if err := json.Unmarshal(line, &q); err != nil {
+		var err error
+		if q, err = readQuestion(line); err != nil {
 			return nil, fmt.Errorf("read reply: %w", err)
 		}
 	}
