@@ -70,6 +70,7 @@ func journal(j *Journal) reader {
 	const example = `["postfix*"]`
 	return mapping(
 		required("units", example, notEmpty(&j.Units, example, unit)),
+		optional("directory", folder(&j.Directory)),
 	)
 }
 

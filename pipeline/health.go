@@ -22,7 +22,7 @@ func (p *Pipeline) Ready(maxLag time.Duration) error {
 	}
 	for source, lag := range f.lags() {
 		if lag.since > maxLag {
-			return fmt.Errorf("source %s is %s behind (%d bytes)", source, lag.since.Round(time.Second), lag.bytes)
+			return fmt.Errorf("source %s is %s behind%s", source, lag.since.Round(time.Second), lag.size())
 		}
 	}
 	return nil

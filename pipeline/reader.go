@@ -47,6 +47,8 @@ type reader struct {
 	log       *slog.Logger
 	acks      *checkpoints // nil where no positions are kept
 	reference time.Time    // for stamps without a year; zero: when a line is read
+	backlog   backlog      // nil in a replay
+	sized     bool         // whether backlog knows the bytes
 
 	// Of the goroutine that reads.
 	batch      *batch
@@ -65,6 +67,10 @@ type reader struct {
 	caughtUp atomic.Int64 // when everything that was there was last acknowledged, in Unix nanoseconds
 	underWay atomic.Int32 // batches handed on and not acknowledged
 }
+
+// backlog tells how much of a log stands behind a position: bytes, 0 where their
+// number is not known, and whether there is anything. It is safe from any goroutine.
+type backlog func(tailers.Position) (bytes int64, behind bool)
 
 // UnparsedLine is a line that looks like a status line but could not be read.
 type UnparsedLine struct {
