@@ -128,7 +128,7 @@ func (j *journal) read(text []byte) bool {
 		r.pid = r.process
 	}
 	cursor := j.value(r.cursor)
-	if len(cursor) == 0 || len(cursor) > maxRememberedField || r.tag.text == "" || r.message.kind == jsonOther {
+	if len(cursor) == 0 || len(cursor) > maxRememberedField || r.tag.text == "" || r.message.kind != jsonString && r.message.kind != jsonArray {
 		return false
 	}
 	j.cursor = append(j.cursor[:0], cursor...)

@@ -67,9 +67,10 @@ func eachMember(line string, f func(key, value string)) bool {
 type jsonKind uint8
 
 const (
-	jsonString jsonKind = iota // without its quotes, still escaped
-	jsonArray                  // with its brackets
-	jsonOther                  // a number, true, false or null
+	jsonAbsent jsonKind = iota
+	jsonString          // without its quotes, still escaped
+	jsonArray           // with its brackets
+	jsonOther           // a number, true, false or null
 )
 
 // eachValue calls f with each member of the JSON object that line is, until f
