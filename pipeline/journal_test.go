@@ -22,7 +22,7 @@ for arg; do
 	--follow) follow=1 ;;
 	esac
 done
-if grep -q "$from" "$FAKE_JOURNAL"; then sed -n "/$from/,\$p" "$FAKE_JOURNAL"; else cat "$FAKE_JOURNAL"; fi
+if [ -n "$from" ] && grep -q "$from" "$FAKE_JOURNAL"; then sed -n "/$from/,\$p" "$FAKE_JOURNAL"; else cat "$FAKE_JOURNAL"; fi
 [ -z "$follow" ] || exec sleep 1000
 `
 
