@@ -18,7 +18,7 @@ import (
 const (
 	// journalPage is what journalctl writes at once while it has more.
 	journalPage = 4096
-	// journalGrace is how long to wait for more where there should be some.
+	// journalGrace is how long to wait for more where more was promised.
 	journalGrace = 10 * time.Millisecond
 	// journalIdle is how often a chunk without lines tells how far the journal was
 	// read, while only units write that are not selected.
@@ -156,7 +156,7 @@ func (j *Journal) Next(ctx context.Context) (Chunk, error) {
 			j.end += n
 			j.page = n >= journalPage
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return j.hand(Chunk{}), nil
+			return j.hand(Chunk{More: !j.live}), nil
 		case ctx.Err() != nil:
 			return Chunk{}, ctx.Err()
 		default:
