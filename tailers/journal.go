@@ -106,7 +106,7 @@ func (j *Journal) Begin(ctx context.Context) (Position, error) {
 	case errors.Is(err, errNoJournal):
 		j.log.Info("waiting for journal")
 	case err != nil && (!resumed || ctx.Err() != nil || errors.Is(err, errJournalAbsent) || errors.Is(err, errJournalForbidden)):
-		return Position{}, fmt.Errorf("begin %q: %w", j.selection.Name(), err)
+		return Position{}, fmt.Errorf("begin journal: %w", err)
 	case err != nil:
 		j.log.Warn("cannot look at journal, trying again", "err", err)
 	}
