@@ -217,8 +217,9 @@ func (s *service) reload() error {
 	return nil
 }
 
-// beat tells systemd's watchdog that the process runs, at half its interval. It
-// does not judge whether the pipeline moves: /-/ready and the lag do.
+// beat tells systemd's watchdog, at half its interval, that every part of the
+// pipeline shows signs of life. Where one hangs it falls silent, and systemd
+// starts us anew.
 func (s *service) beat(ctx context.Context) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -229,6 +230,10 @@ func (s *service) beat(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
+			if err := s.pipeline.Stuck(); err != nil {
+				s.log.Error("pipeline hangs, waiting for systemd to start it anew", "err", err)
+				continue
+			}
 			s.notify(daemon.SdNotifyWatchdog)
 		case <-ctx.Done():
 			return

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+	"gopkg.in/yaml.v3"
 )
 
 // webServer serves metrics, health and reload.
@@ -48,7 +51,11 @@ func newWebServer(address, configFile string, gatherer prometheus.Gatherer, relo
 		}
 		fmt.Fprintln(w, "mtatap is ready.")
 	})
-	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) {
+		if !mayReload(r.RemoteAddr, configFile) {
+			http.Error(w, "reload is for this host only, unless web.config.file asks for a password or a client certificate", http.StatusForbidden)
+			return
+		}
 		if err := reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -63,6 +70,29 @@ func newWebServer(address, configFile string, gatherer prometheus.Gatherer, relo
 		listener: listener, configFile: configFile, log: log,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 	}, nil
+}
+
+// mayReload reports whether who asks from remote may reload the rules: who is on
+// this host, and who had to show a password or certificate, as configFile then
+// says.
+func mayReload(remote, configFile string) bool {
+	if from, err := netip.ParseAddrPort(remote); err == nil && from.Addr().Unmap().IsLoopback() {
+		return true
+	}
+	data, err := os.ReadFile(configFile)
+	if err != nil {
+		return false
+	}
+	var cfg struct {
+		TLS struct {
+			ClientAuth string `yaml:"client_auth_type"`
+		} `yaml:"tls_server_config"`
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	if err := yaml.Unmarshal(data, &cfg); err != nil {
+		return false
+	}
+	return len(cfg.Users) > 0 || cfg.TLS.ClientAuth == "RequireAndVerifyClientCert"
 }
 
 // run serves until ctx ends.

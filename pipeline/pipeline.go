@@ -119,7 +119,7 @@ func (p *Pipeline) run(ctx context.Context, produce func(context.Context) error)
 	var sinks errgroup.Group
 	for _, o := range p.outlets {
 		sinks.Go(func() error {
-			err := o.run(sinkCtx)
+			err := o.run(sinkCtx, readCtx)
 			if err != nil {
 				endReading(err)
 			}
@@ -127,6 +127,7 @@ func (p *Pipeline) run(ctx context.Context, produce func(context.Context) error)
 		})
 	}
 	err := produce(readCtx)
+	endReading(nil)
 	for _, o := range p.outlets {
 		close(o.queue)
 	}

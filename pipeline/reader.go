@@ -66,6 +66,10 @@ type reader struct {
 	acked    atomic.Pointer[tailers.Position]
 	caughtUp atomic.Int64 // when everything that was there was last acknowledged, in Unix nanoseconds
 	underWay atomic.Int32 // batches handed on and not acknowledged
+
+	// Signs of life, in Unix nanoseconds; for the watch.
+	readAt   atomic.Int64 // of the goroutine that reads
+	decideAt atomic.Int64 // of the one that decides, and of the sinks' acknowledgements
 }
 
 // backlog tells how much of a log stands behind a position: bytes, 0 where their
@@ -91,6 +95,7 @@ func (r *reader) run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for b := range parsed {
+			r.beat(&r.decideAt)
 			r.decide(b)
 			if err := r.dispatch(ctx, b); err != nil {
 				return err
@@ -105,6 +110,7 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) read(ctx context.Context, parsed chan<- *batch) error {
 	for {
 		chunk, err := r.input.Next(ctx)
+		r.beat(&r.readAt)
 		if errors.Is(err, io.EOF) {
 			r.deliveries = r.parser.Flush(r.deliveries[:0])
 			now := r.now().UTC()
@@ -223,11 +229,14 @@ func (r *reader) acknowledge(b *batch) {
 	if r.acks != nil {
 		r.acks.advance(r.file, position, b.memory)
 	}
+	r.beat(&r.decideAt)
 	r.underWay.Add(-1)
 	if b.caughtUp {
 		r.caughtUp.Store(b.read.UnixNano())
 	}
 }
+
+func (r *reader) beat(at *atomic.Int64) { at.Store(r.now().UnixNano()) }
 
 func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	mta, program := "other", "other"

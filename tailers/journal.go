@@ -20,8 +20,9 @@ const (
 	journalPage = 4096
 	// journalGrace is how long to wait for more where more was promised.
 	journalGrace = 10 * time.Millisecond
-	// journalIdle is how often a chunk without lines tells how far the journal was
-	// read, while only units write that are not selected.
+	// journalIdle is how long at most Next waits without a sign of life, and how often
+	// a chunk without lines tells how far the journal was read, while only units
+	// write that are not selected.
 	journalIdle = 5 * time.Second
 
 	journalLeastPause = time.Second // before journalctl is started again
@@ -131,6 +132,7 @@ func (j *Journal) Next(ctx context.Context) (Chunk, error) {
 		return Chunk{}, err
 	}
 	for {
+		j.opts.Beat()
 		if err := ctx.Err(); err != nil {
 			return Chunk{}, err
 		}
@@ -146,7 +148,7 @@ func (j *Journal) Next(ctx context.Context) (Chunk, error) {
 			}
 			continue
 		}
-		wait := time.Duration(0)
+		wait := journalIdle
 		if j.promised {
 			wait = journalGrace
 		}
@@ -155,12 +157,13 @@ func (j *Journal) Next(ctx context.Context) (Chunk, error) {
 		case err == nil:
 			j.end += n
 			j.page = n >= journalPage
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return j.hand(Chunk{More: !j.live}), nil
-		case ctx.Err() != nil:
-			return Chunk{}, ctx.Err()
-		default:
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			if ctx.Err() != nil {
+				return Chunk{}, ctx.Err()
+			}
 			j.ended(err)
+		case j.promised:
+			return j.hand(Chunk{More: !j.live}), nil
 		}
 	}
 }

@@ -103,14 +103,10 @@ func journalCommand(ctx context.Context, program string, args []string) *exec.Cm
 	return cmd
 }
 
-// read reads into b. It returns os.ErrDeadlineExceeded once wait is over, unless
-// that is 0, ctx.Err() when ctx ends, and io.EOF when the child has ended.
+// read reads into b. It returns os.ErrDeadlineExceeded once wait is over, ctx.Err()
+// when ctx ends, and io.EOF when the child has ended.
 func (c *journalctl) read(ctx context.Context, b []byte, wait time.Duration) (int, error) {
-	var deadline time.Time
-	if wait > 0 {
-		deadline = time.Now().Add(wait)
-	}
-	if err := c.stdout.SetReadDeadline(deadline); err != nil {
+	if err := c.stdout.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		return 0, fmt.Errorf("read journalctl: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = c.stdout.SetReadDeadline(time.Unix(1, 0)) })
