@@ -90,6 +90,7 @@ func (k lineKeeper) KeepLines(lines []pipeline.UnparsedLine) error {
 	letters := make([]sinks.DeadLetter, len(lines))
 	for i, l := range lines {
 		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(l.Text))
+		letters[i].Cursor = l.Cursor
 	}
 	return k.dead.Put(letters...)
 }

@@ -32,8 +32,23 @@ func (j *journal) Parse(dst []event.Delivery, line Line) ([]event.Delivery, erro
 	before := len(dst)
 	dst, err := j.Parser.Parse(dst, line)
 	j.mark(dst[before:])
+	if err != nil {
+		err = &RecordError{Err: err, Line: string(j.line), Cursor: string(j.cursor)}
+	}
 	return dst, err
 }
+
+// RecordError is the error of a record of journald, which has the UnparsedError.
+type RecordError struct {
+	Err    error
+	Line   string // what was read, in the form of syslog
+	Cursor string // of the record
+}
+
+func (e *RecordError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *RecordError) Unwrap() error { return e.Err }
 
 // Flush implements Parser. What was held back has the cursor of the last record.
 func (j *journal) Flush(dst []event.Delivery) []event.Delivery {

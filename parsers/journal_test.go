@@ -3,6 +3,7 @@ package parsers
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
@@ -186,6 +187,20 @@ func TestIDsOfTheJournalDoNotDependOnTheOrderOfFields(t *testing.T) {
 	}
 	if len(ids) != 1 {
 		t.Error("the same entry has two ids")
+	}
+}
+
+func TestTheErrorOfARecordHasItsLineAndCursor(t *testing.T) {
+	record := journalRecordOf(t, "2026-11-23T21:29:48.939695+00:00 mta-out postfix/smtp[7]: 40C20532618: to=<a@b.example>, status=odd", 1, time.Time{})
+	p, _ := New("postfix", Options{})
+	_, err := p.Parse(nil, Line{Text: []byte(record)})
+	var unparsed *UnparsedError
+	var of *RecordError
+	if !errors.As(err, &unparsed) || !errors.As(err, &of) {
+		t.Fatalf("error %v", err)
+	}
+	if of.Cursor != "s=1;i=1" || of.Line != "2026-11-23T21:29:48.939695Z mta-out postfix/smtp[7]: 40C20532618: to=<a@b.example>, status=odd" {
+		t.Errorf("got %+v", of)
 	}
 }
 

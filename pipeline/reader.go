@@ -80,6 +80,7 @@ type backlog func(tailers.Position) (bytes int64, behind bool)
 type UnparsedLine struct {
 	File    string
 	Offset  int64
+	Cursor  string // of a journal's record, for which Offset says nothing; else ""
 	Text    string // addresses hidden where privacy asks for it
 	Problem error
 }
@@ -246,14 +247,17 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	}
 	r.Pipeline.metrics.unparsed.WithLabelValues(mta, program).Inc()
 	r.counts.unparsed.Add(1)
-	text := string(line.Text)
+	text, cursor := string(line.Text), ""
+	if record := new(parsers.RecordError); errors.As(err, &record) {
+		text, cursor = record.Line, record.Cursor
+	}
 	if r.privacy != nil {
 		text = r.privacy.Text(text)
 	}
 	if r.unparsedLog.allow(program, r.now()) {
-		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "line", clip(text, 300))
+		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "cursor", cursor, "line", clip(text, 300))
 	}
-	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Text: text, Problem: err})
+	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Cursor: cursor, Text: text, Problem: err})
 }
 
 // keepUnparsed makes the lines that could not be read durable before the

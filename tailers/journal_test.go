@@ -384,6 +384,22 @@ func TestArgumentsOfJournalctl(t *testing.T) {
 	}
 }
 
+func TestAPositionIsReadWithOrWithoutACursor(t *testing.T) {
+	for text, good := range map[string]bool{
+		`{"horizon":"2026-11-23T00:00:00Z","next":1}`:                    true, // of a version without journals
+		`{"horizon":"0001-01-01T00:00:00Z","next":1,"cursor":"s=1;i=2"}`: true,
+		`{"next":1,"cursor":"s=1 i=2"}`:                                  false,
+		`{"next":1,"cursor":"s=\n"}`:                                     false,
+		`{"next":0,"cursor":"s=1"}`:                                      false,
+		`{"next":1,"cursor":"` + strings.Repeat("x", 2000) + `"}`:        false,
+	} {
+		var p Position
+		if err := json.Unmarshal([]byte(text), &p); (err == nil) != good {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestCursorOfFindsTheKeyAndNothingElse(t *testing.T) {
 	for name, c := range map[string]struct{ record, want string }{
 		"first":                   {`{"__CURSOR":"s=1;i=2","MESSAGE":"x"}`, "s=1;i=2"},
