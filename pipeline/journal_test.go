@@ -1,9 +1,11 @@
 package pipeline
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,19 +14,34 @@ import (
 	"mtatap/tailers"
 )
 
-// fakeJournalctl prints the file "journal" from the cursor on, and waits for ever
-// where it is to follow.
-const fakeJournalctl = `#!/bin/sh
-from=
-for arg; do
-	case $arg in
-	--cursor=*) from=${arg#--cursor=} ;;
-	--follow) follow=1 ;;
-	esac
-done
-if [ -n "$from" ] && grep -q "$from" "$FAKE_JOURNAL"; then sed -n "/$from/,\$p" "$FAKE_JOURNAL"; else cat "$FAKE_JOURNAL"; fi
-[ -z "$follow" ] || exec sleep 1000
-`
+// TestMain lets the pipeline call this test binary as journalctl.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "journalctl" {
+		fakeJournalctl(os.Args[1:])
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// fakeJournalctl prints the file "journal" from the cursor on, all of it where that is
+// not there, and waits to be killed where it is to follow.
+func fakeJournalctl(args []string) {
+	text, err := os.ReadFile(os.Getenv("FAKE_JOURNAL"))
+	if err != nil {
+		panic(err)
+	}
+	for _, a := range args {
+		if from, ok := strings.CutPrefix(a, "--cursor="); ok {
+			if i := bytes.Index(text, []byte(`{"__CURSOR":"`+from)); i >= 0 {
+				text = text[i:]
+			}
+		}
+	}
+	os.Stdout.Write(text)
+	if slices.Contains(args, "--follow") {
+		time.Sleep(time.Hour)
+	}
+}
 
 // journalEntry is a record of a bounce to NAME@remote.example.
 func journalEntry(n int, name string) string {
@@ -37,7 +54,12 @@ func TestAJournalIsFollowedOverRestarts(t *testing.T) {
 	journal := filepath.Join(dir, "journal")
 	t.Setenv("FAKE_JOURNAL", journal)
 	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
-	if err := os.WriteFile(filepath.Join(dir, "journalctl"), []byte(fakeJournalctl), 0o700); err != nil {
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // or each child ends a second late
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, filepath.Join(dir, "journalctl")); err != nil {
 		t.Fatal(err)
 	}
 	selection := tailers.JournalSelection{Units: []string{"postfix.service"}}
