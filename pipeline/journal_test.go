@@ -90,6 +90,9 @@ func TestAJournalIsFollowedOverRestarts(t *testing.T) {
 		if got := p.value(t, "mtatap_tail_gaps_total"); got != c.gaps {
 			t.Errorf("round %d: %v gaps, want %v", round, got, c.gaps)
 		}
+		if got := p.Status().Sources; len(got) != 1 || got[0].Files != 0 || got[0].LagBytes != -1 {
+			t.Errorf("status %+v", got)
+		}
 		families, err := p.registry.Gather()
 		if err != nil {
 			t.Fatal(err)

@@ -70,6 +70,19 @@ func (l lag) size() string {
 	return fmt.Sprintf(" (%d bytes)", l.bytes)
 }
 
+// fileCounts returns how many files each source has; journals have none.
+func (f *following) fileCounts() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := map[string]int{}
+	for _, r := range f.readers {
+		if r.sized {
+			counts[r.source]++
+		}
+	}
+	return counts
+}
+
 // lags returns the lag by source: bytes are summed over its files, the time is
 // that of the file most behind.
 func (f *following) lags() map[string]lag {
