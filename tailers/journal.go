@@ -207,10 +207,14 @@ func (j *Journal) open(ctx context.Context) error {
 
 // ended is called when the output of the child has ended, with why.
 func (j *Journal) ended(why error) {
-	err := j.child.end()
+	end := j.child.stop
+	if errors.Is(why, io.EOF) {
+		end = j.child.end
+	}
+	err := end()
 	j.child = nil
 	switch {
-	case err == nil && !j.live && errors.Is(why, io.EOF):
+	case err == nil && !j.live:
 		j.caughtUp()
 		return
 	case err == nil:

@@ -25,13 +25,17 @@ func TestMain(m *testing.M) {
 }
 
 // fakeJournalctl prints the records of the file "journal" in dir. What is in the
-// file "trouble" it says on its standard error, and fails; when the file "die" is
+// files "hint" and "trouble" it says on its standard error, and fails after the
+// latter; when the file "die" is
 // there while it follows, it removes that and fails.
 func fakeJournalctl(dir string, args []string) int {
 	fmt.Fprintln(must(os.OpenFile(filepath.Join(dir, "starts"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)), os.Getpid(), strings.Join(args, " "))
 	if trouble, err := os.ReadFile(filepath.Join(dir, "trouble")); err == nil {
 		os.Stderr.Write(trouble)
 		return 1
+	}
+	if hint, err := os.ReadFile(filepath.Join(dir, "hint")); err == nil {
+		os.Stderr.Write(hint)
 	}
 	var from cursor
 	follow, last := false, false

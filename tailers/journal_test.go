@@ -258,10 +258,9 @@ func TestBeginSaysWhatIsMissing(t *testing.T) {
 		trouble string
 		want    error // nil: none
 	}{
-		"no permission":             {"No journal files were opened due to insufficient permissions.\n", errJournalForbidden},
-		"only entries of this user": {"Hint: You are currently not seeing messages from other users and the system.\n", errJournalForbidden},
-		"no journal":                {"No journal files were found.\n", nil},
-		"no folder":                 {"Failed to open /var/log/nothing: No such file or directory\n", nil},
+		"no permission": {"No journal files were opened due to insufficient permissions.\n", errJournalForbidden},
+		"no journal":    {"No journal files were found.\n", nil},
+		"no folder":     {"Failed to open /var/log/nothing: No such file or directory\n", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFakeJournal(t)
@@ -273,6 +272,15 @@ func TestBeginSaysWhatIsMissing(t *testing.T) {
 			}
 		})
 	}
+	t.Run("only entries of this user", func(t *testing.T) {
+		f := newFakeJournal(t)
+		f.write("hint", "Hint: You are currently not seeing messages from other users and the system.\n")
+		j := NewJournal(JournalSelection{Units: f.units}, f.opts)
+		j.program = os.Args[0]
+		if _, err := j.Begin(t.Context()); !errors.Is(err, errJournalForbidden) {
+			t.Errorf("error %v", err)
+		}
+	})
 	t.Run("something else", func(t *testing.T) {
 		f := newFakeJournal(t)
 		f.write("trouble", "journalctl: unrecognized option '--output-fields'\n")
