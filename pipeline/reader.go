@@ -247,14 +247,15 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	}
 	r.Pipeline.metrics.unparsed.WithLabelValues(mta, program).Inc()
 	r.counts.unparsed.Add(1)
-	text, cursor := string(line.Text), ""
+	cursor := ""
 	if record := new(parsers.RecordError); errors.As(err, &record) {
-		text, cursor = record.Line, record.Cursor
+		line.Text, cursor = []byte(record.Line), record.Cursor
 	}
+	text := string(line.Text)
 	if r.privacy != nil {
 		text = r.privacy.Text(text)
 	}
-	if r.unparsedLog.allow(program, r.now()) {
+	if r.unparsedLog.pick(err.Error(), line.Text, r.now()) {
 		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "cursor", cursor, "line", clip(text, 300))
 	}
 	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Cursor: cursor, Text: text, Problem: err})
