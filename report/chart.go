@@ -122,7 +122,7 @@ func (c *Collector) blockShare() chart {
 
 // marks names some of the stretches.
 func marks(slots []slot) []mark {
-	const shown = 6
+	const shown = 5 // that fit beside each other on a phone
 	var all []mark
 	step := max(1, (len(slots)+shown-1)/shown)
 	for i := 0; i < len(slots); i += step {
