@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -105,39 +106,50 @@ func (r *reviewing) shown(text string, known ...string) string {
 // each calls f, from one goroutine, for every reply of the files. Replies are in
 // logs, which are read by set, or stand one on each line.
 func (r *reviewing) each(ctx context.Context, set *rules.Set, files []string, f func(*review.Reply)) error {
+	if r.input != "log" {
+		return r.eachLine(ctx, files, f)
+	}
+	seen := 0
+	lines, err := r.replay(ctx, set, files, func(e *event.Event, shown string) {
+		seen++
+		reply := review.ReplyOf(e, shown)
+		f(&reply)
+	})
+	if err == nil && !r.quiet {
+		fmt.Fprintf(r.env.Stderr, "read %d lines, %d delivery results, %d lines that cannot be read\n", lines.Read, seen, lines.Unparsed)
+	}
+	return err
+}
+
+// replay calls take, from one goroutine, for every event of logs, with its
+// diagnostic as people may see it.
+func (r *reviewing) replay(ctx context.Context, set *rules.Set, files []string, take func(e *event.Event, shown string)) (pipeline.Lines, error) {
 	preferMemory(r.env)
-	log, _, err := r.log.logger(r.env.Stderr, r.loaded.Log.Level, r.loaded.Log.Format)
+	tail, log, err := r.tail()
 	if err != nil {
-		return err
+		return pipeline.Lines{}, err
 	}
 	progress := newProgress(r.env.Stderr, r.quiet)
 	defer progress.start()()
-	tail := tailers.Options{Logger: log, MaxLineBytes: r.loaded.MaxLineBytes}
-	if r.input != "log" {
-		return r.eachLine(ctx, files, tail, progress, f)
-	}
-	seen := 0
-	take := takeEvents(func(e *event.Event) {
-		seen++
-		reply := review.ReplyOf(e, r.shown(e.Diagnostic, e.Recipient, e.OriginalRecipient, e.Sender))
-		f(&reply)
+	writer := takeEvents(func(e *event.Event) {
+		take(e, r.shown(e.Diagnostic, e.Recipient, e.OriginalRecipient, e.Sender))
 	})
 	options := pipeline.Options{
 		Limits: defaultLimits, Logger: log, Metrics: pipeline.NewMetrics(prometheus.NewRegistry()),
-		Sinks: []pipeline.Sink{{Name: "review", Writer: take, Required: true}},
+		Sinks: []pipeline.Sink{{Name: "review", Writer: writer, Required: true}},
 	}
 	if r.mask != nil {
 		options.Privacy = textOnly{r.mask}
 	}
 	p := pipeline.New(set, options)
-	if err := p.Replay(ctx, r.files.recordings(files, tail, r.env.Stdin, progress)); err != nil {
-		return err
-	}
-	if !r.quiet {
-		lines := p.Lines()
-		fmt.Fprintf(r.env.Stderr, "read %d lines, %d delivery results, %d lines that cannot be read\n", lines.Read, seen, lines.Unparsed)
-	}
-	return interrupted(ctx)
+	err = p.Replay(ctx, r.files.recordings(files, tail, r.env.Stdin, progress))
+	return p.Lines(), errors.Join(err, interrupted(ctx))
+}
+
+// tail returns how files are read, and what to log with.
+func (r *reviewing) tail() (tailers.Options, *slog.Logger, error) {
+	log, _, err := r.log.logger(r.env.Stderr, r.loaded.Log.Level, r.loaded.Log.Format)
+	return tailers.Options{Logger: log, MaxLineBytes: r.loaded.MaxLineBytes}, log, err
 }
 
 func interrupted(ctx context.Context) error {
@@ -167,7 +179,13 @@ func (textOnly) Apply(*event.Event)                      {}
 func (t textOnly) Text(s string, known ...string) string { return t.mask.Text(s, known...) }
 
 // eachLine calls f for the reply on each line of files.
-func (r *reviewing) eachLine(ctx context.Context, files []string, tail tailers.Options, progress *progress, f func(*review.Reply)) error {
+func (r *reviewing) eachLine(ctx context.Context, files []string, f func(*review.Reply)) error {
+	tail, _, err := r.tail()
+	if err != nil {
+		return err
+	}
+	progress := newProgress(r.env.Stderr, r.quiet)
+	defer progress.start()()
 	for _, file := range files {
 		in, err := tailers.OpenReplay(file, r.env.Stdin, tail)
 		if err != nil {
