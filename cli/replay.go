@@ -146,7 +146,9 @@ func (r *replay) parser() (open func() (parsers.Parser, error), reference time.T
 			return nil, reference, usageError{fmt.Errorf("--reference-time: %w, write it as 2026-11-23T18:00:00Z", err)}
 		}
 	}
-	return func() (parsers.Parser, error) { return parsers.New(r.format, parsers.Options{Zone: zone}) }, reference, nil
+	source := config.DefaultSource() // what replay shows is what run would publish
+	options := parsers.Options{Zone: zone, FilterHops: source.FilterHops, VERP: source.VERP}
+	return func() (parsers.Parser, error) { return parsers.New(r.format, options) }, reference, nil
 }
 
 // defaultLimits bound a batch where no configuration does: standard output gains

@@ -113,6 +113,8 @@ type service struct {
 // build makes everything that can fail before anything runs.
 func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *service, err error) {
 	preferMemory(r.env)
+	recent := new(recentTrouble)
+	log = recent.keepTrouble(log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
 	metrics := pipeline.NewMetrics(registry)
@@ -130,8 +132,8 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	options.Sinks = append(options.Sinks, pipeline.Sink{Name: "metrics", Writer: s.counters, Patient: true})
 	s.pipeline = pipeline.New(set, options)
 	listen, webConfig := firstOf(r.listen, cfg.Web.ListenAddress), firstOf(r.webConfig, cfg.Web.ConfigFile)
-	ready := func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }
-	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, ready, log); err != nil {
+	home := landing{ready: func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }, status: s.pipeline.Status, recent: recent}
+	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, home, log); err != nil {
 		return nil, err
 	}
 	if cfg.StateDir != "" {
@@ -219,8 +221,9 @@ func (s *service) reload() error {
 	return nil
 }
 
-// beat tells systemd's watchdog that the process runs, at half its interval. It
-// does not judge whether the pipeline moves: /-/ready and the lag do.
+// beat tells systemd's watchdog, at half its interval, that every part of the
+// pipeline shows signs of life. Where one hangs it falls silent, and systemd
+// starts us anew.
 func (s *service) beat(ctx context.Context) {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -231,6 +234,10 @@ func (s *service) beat(ctx context.Context) {
 	for {
 		select {
 		case <-tick.C:
+			if err := s.pipeline.Stuck(); err != nil {
+				s.log.Error("pipeline hangs, waiting for systemd to start it anew", "err", err)
+				continue
+			}
 			s.notify(daemon.SdNotifyWatchdog)
 		case <-ctx.Done():
 			return

@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
+	"gopkg.in/yaml.v3"
 )
 
 // webServer serves metrics, health and reload.
@@ -23,32 +26,25 @@ type webServer struct {
 }
 
 // newWebServer listens on address at once, so that a taken port is told before
-// anything starts. reload loads the rules again; ready says why not, if it is not.
-func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload, ready func() error, log *slog.Logger) (*webServer, error) {
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		Name:        "mtatap",
-		Description: "Why mail did not arrive: classified delivery events from mail server logs",
-		Links: []web.LandingLinks{
-			{Address: "/metrics", Text: "Metrics"},
-			{Address: "/-/healthy", Text: "Healthy"},
-			{Address: "/-/ready", Text: "Ready"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make landing page: %w", err)
-	}
+// anything starts. reload loads the rules again; home is the page at "/", whose
+// ready says why not, if it is not.
+func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", landing)
+	mux.Handle("GET /{$}", home)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "mtatap is healthy.") })
 	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
+		if err := home.ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "mtatap is ready.")
 	})
-	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST /-/reload", func(w http.ResponseWriter, r *http.Request) {
+		if !mayReload(r.RemoteAddr, configFile) {
+			http.Error(w, "reload is for this host only, unless web.config.file asks for a password or a client certificate", http.StatusForbidden)
+			return
+		}
 		if err := reload(); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
@@ -63,6 +59,29 @@ func newWebServer(address, configFile string, gatherer prometheus.Gatherer, relo
 		listener: listener, configFile: configFile, log: log,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 	}, nil
+}
+
+// mayReload reports whether who asks from remote may reload the rules: who is on
+// this host, and who had to show a password or certificate, as configFile then
+// says.
+func mayReload(remote, configFile string) bool {
+	if from, err := netip.ParseAddrPort(remote); err == nil && from.Addr().Unmap().IsLoopback() {
+		return true
+	}
+	data, err := os.ReadFile(configFile)
+	if err != nil {
+		return false
+	}
+	var cfg struct {
+		TLS struct {
+			ClientAuth string `yaml:"client_auth_type"`
+		} `yaml:"tls_server_config"`
+		Users map[string]string `yaml:"basic_auth_users"`
+	}
+	if err := yaml.Unmarshal(data, &cfg); err != nil {
+		return false
+	}
+	return len(cfg.Users) > 0 || cfg.TLS.ClientAuth == "RequireAndVerifyClientCert"
 }
 
 // run serves until ctx ends.

@@ -38,11 +38,15 @@ func (w *wiring) connect(o *pipeline.Options) error {
 		o.Keeper = lineKeeper{dead}
 	}
 	o.Limits = pipeline.Limits{Events: w.config.Batch.Events, Bytes: w.config.Batch.Bytes, Linger: w.config.Batch.Linger}
+	w.metrics.ExpectDeadLetters(sinks.UnparsedSink, string(sinks.CauseUnparsed))
 	durable := false
 	for _, s := range w.config.Sinks {
 		durable = durable || s.Required
 	}
 	for _, s := range w.config.Sinks {
+		if s.Kind == "kafka" || s.Kind == "webhook" {
+			w.metrics.ExpectDeadLetters(s.Name, string(sinks.CauseTooLarge), string(sinks.CauseInvalid), string(sinks.CauseRefused))
+		}
 		deps := sinks.Deps{Name: s.Name, Log: w.log, Failed: w.metrics.SinkFailed(s.Name), DeadLetters: dead}
 		writer, err := w.sink(s, deps)
 		if err != nil {
@@ -115,13 +119,15 @@ func (w *wiring) followed() ([]pipeline.Log, error) {
 
 // labels are the values that labels of event metrics may have with set.
 func (w *wiring) labels(set *rules.Set) sinks.Labels {
-	var mtas []event.MTA
+	var l sinks.Labels
 	for _, s := range w.config.Sources {
 		if s.Format == parsers.Auto {
-			mtas = []event.MTA{event.Postfix, event.Exim, event.Haraka}
-			break
+			l.Possible = []event.MTA{event.Postfix, event.Exim, event.Haraka}
+		} else {
+			l.MTAs = append(l.MTAs, event.MTA(s.Format))
 		}
-		mtas = append(mtas, event.MTA(s.Format))
+		l.Rejects = l.Rejects || s.Rejects
 	}
-	return sinks.Labels{MTAs: mtas, Categories: set.Categories(), Providers: set.Providers(), Rules: set.RuleIDs()}
+	l.Categories, l.Providers, l.Rules = set.Categories(), set.Providers(), set.RuleIDs()
+	return l
 }

@@ -51,6 +51,24 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
+	for variant, messages := range map[string][]lab.Submission{
+		lab.PostfixBounces:  lab.Bounces(),
+		lab.PostfixSettings: lab.Mixed("postfix"),
+	} {
+		t.Run(variant, func(t *testing.T) {
+			server, err := lab.StartServer(lab.Scripts())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: variant})
+			runMail(t, server, mta, messages)
+			if err := mta.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			writeLog(t, "postfix", variant, mta.LogPath())
+		})
+	}
 }
 
 func makeEximSamples(t *testing.T) {
@@ -115,11 +133,6 @@ func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MT
 // writeSample keeps a log and its oracle, without what tells of this machine.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content = neutral(content, mta)
 	var said bytes.Buffer
 	enc := json.NewEncoder(&said)
 	enc.SetEscapeHTML(false)
@@ -128,16 +141,30 @@ func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(samples, mta)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	writeLog(t, mta, format, log)
+	writeFile(t, filepath.Join(samples, mta, format+".oracle.jsonl"), said.Bytes())
+}
+
+// writeLog keeps a log that has no oracle.
+func writeLog(t *testing.T, mta, format, log string) {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	content = neutral(content, mta)
+	writeFile(t, filepath.Join(samples, mta, format+".log"), content)
+	t.Logf("%s/%s.log: %d lines, %d bytes", mta, format, bytes.Count(content, []byte("\n")), len(content))
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%s/%s.log: %d lines, %d bytes, %d exchanges", mta, format, bytes.Count(content, []byte("\n")), len(content), len(oracle))
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // neutral replaces the temporary work folder by /srv/<mta> and the machine's

@@ -8,7 +8,8 @@ import (
 
 // readJSON reads a line of rsyslog's JSON template (jsonf): an object of
 // strings. The tag is taken from "tag" or "syslogtag", because "program" is cut
-// at the first slash. Bytes that are no UTF-8 pass.
+// at the first slash. Bytes that are no UTF-8 pass. An object without any of
+// these may hold a whole line, as container logs do.
 func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 	var e envelope
 	var tag, message string
@@ -23,7 +24,7 @@ func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 			tag = value
 		case "procid", "pid":
 			e.pid = value
-		case "message", "msg":
+		case "message", "msg", "log":
 			message = value
 		case "program", "programname", "app-name":
 			if e.tag == "" {
@@ -46,9 +47,24 @@ func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 			e.tag, e.pid = strings.Clone(e.tag), strings.Clone(e.pid)
 		}
 	}
+	if tag == "" && e.tag == "" {
+		return r.readInner(message)
+	}
 	e.message, e.copied = r.unescape(message)
 	e.message = strings.TrimPrefix(e.message, " ")
 	return e, e.tag != ""
+}
+
+// readInner reads the line that is the value of a member.
+func (r *envelopeReader) readInner(value string) (envelope, bool) {
+	line, copied := r.unescape(value)
+	line = strings.TrimRight(line, "\r\n")
+	if strings.HasPrefix(line, "{") || strings.HasPrefix(line, "<") || strings.IndexByte(line, '\n') >= 0 {
+		return envelope{}, false
+	}
+	e, ok := r.read(line)
+	e.copied, e.inner = copied, copied
+	return e, ok
 }
 
 // eachMember calls f with the name and the still escaped value of each string

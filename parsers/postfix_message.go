@@ -90,6 +90,9 @@ func (p *postfix) expire(dst []event.Delivery, line Line, m *postfixMessage) []e
 		}
 	}
 	if len(m.deferred) == 0 || m.overflow {
+		if len(m.deferred) == 0 {
+			p.verp.recoverRecipient(&base)
+		}
 		dst = append(dst, base)
 	}
 	m.deferred.clear(&p.deferred)

@@ -165,14 +165,15 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 		tail.Start = found.Start(tail.Start)
 		memory = f.restore(file, parser)
 	}
+	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, parser: parser, metrics: metrics, log: log, acks: f.acks}
+	tail.Beat = func() { r.beat(&r.readAt) }
 	follower := tailers.NewFollower(file, tail)
+	r.input, r.follower, r.position = follower, follower, follower.Position
 	follower.Resume(position, memory)
 	position, err = follower.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, input: follower, follower: follower, position: follower.Position,
-		parser: parser, metrics: metrics, log: log, acks: f.acks}
 	r.acked.Store(&position)
 	r.caughtUp.Store(f.now().UnixNano())
 	if f.acks != nil {

@@ -60,6 +60,17 @@ type lag struct {
 	since time.Duration
 }
 
+// fileCounts returns how many files each source has.
+func (f *following) fileCounts() map[string]int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	counts := map[string]int{}
+	for _, r := range f.readers {
+		counts[r.source]++
+	}
+	return counts
+}
+
 // lags returns the lag by source: bytes are summed over its files, the time is
 // that of the file most behind.
 func (f *following) lags() map[string]lag {

@@ -1,6 +1,10 @@
 package pipeline
 
 import (
+	"sync"
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -33,6 +37,9 @@ type Metrics struct {
 	rulesInfo  *prometheus.GaugeVec
 
 	lag *lagReporter
+
+	mu     sync.Mutex
+	failed map[string]*atomic.Int64 // when an attempt of a sink last failed, in Unix nanoseconds
 }
 
 // NewMetrics registers the metrics with reg.
@@ -48,6 +55,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	reg.MustRegister(lag)
 	return &Metrics{
 		lag:       lag,
+		failed:    map[string]*atomic.Int64{},
 		lines:     counter("mtatap_lines_total", "Log lines read.", "source"),
 		unparsed:  counter("mtatap_lines_unparsed_total", "Lines that look like a delivery status but could not be read.", "mta", "program"),
 		evictions: counter("mtatap_join_evictions_total", "Messages forgotten before their end because too many were under way.", "source"),
@@ -102,8 +110,29 @@ func (f *fileMetrics) Cut() { f.truncated.Inc() }
 // SinkFailed returns the hook by which the sink of that name counts a failed
 // attempt.
 func (m *Metrics) SinkFailed(name string) func(error) {
-	c := m.sinkErrors.WithLabelValues(name)
-	return func(error) { c.Inc() }
+	c, at := m.sinkErrors.WithLabelValues(name), m.failedAt(name)
+	return func(error) {
+		c.Inc()
+		at.Store(time.Now().UnixNano())
+	}
+}
+
+// failedAt is when an attempt of the sink of that name last failed.
+func (m *Metrics) failedAt(sink string) *atomic.Int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.failed[sink] == nil {
+		m.failed[sink] = new(atomic.Int64)
+	}
+	return m.failed[sink]
+}
+
+// ExpectDeadLetters begins to count those of the sink at 0, so that the first one
+// shows as a rise.
+func (m *Metrics) ExpectDeadLetters(sink string, causes ...string) {
+	for _, c := range causes {
+		m.deadLetters.WithLabelValues(sink, c)
+	}
 }
 
 // DeadLetter counts an event or line that was set aside.

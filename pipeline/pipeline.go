@@ -52,7 +52,7 @@ type Pipeline struct {
 	log         *slog.Logger
 	now         func() time.Time
 	rules       atomic.Pointer[rules.Set]
-	unparsedLog *rateLimits
+	unparsedLog *samples
 	keepFailing *rateLimit
 	required    int32
 	counts      struct{ lines, unparsed, cut atomic.Int64 }
@@ -66,7 +66,7 @@ func New(set *rules.Set, o Options) *Pipeline {
 	}
 	p := &Pipeline{
 		limits: o.Limits, privacy: o.Privacy, lag: o.Metrics.lag, keeper: o.Keeper, metrics: o.Metrics, log: o.Logger, now: o.Now,
-		unparsedLog: &rateLimits{every: time.Minute, by: map[string]*rateLimit{}},
+		unparsedLog: newSamples(time.Minute),
 		keepFailing: newRateLimit(time.Minute),
 	}
 	for _, s := range o.Sinks {
@@ -119,7 +119,7 @@ func (p *Pipeline) run(ctx context.Context, produce func(context.Context) error)
 	var sinks errgroup.Group
 	for _, o := range p.outlets {
 		sinks.Go(func() error {
-			err := o.run(sinkCtx)
+			err := o.run(sinkCtx, readCtx)
 			if err != nil {
 				endReading(err)
 			}
@@ -127,6 +127,7 @@ func (p *Pipeline) run(ctx context.Context, produce func(context.Context) error)
 		})
 	}
 	err := produce(readCtx)
+	endReading(nil)
 	for _, o := range p.outlets {
 		close(o.queue)
 	}

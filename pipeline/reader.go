@@ -64,6 +64,10 @@ type reader struct {
 	acked    atomic.Pointer[tailers.Position]
 	caughtUp atomic.Int64 // when everything that was there was last acknowledged, in Unix nanoseconds
 	underWay atomic.Int32 // batches handed on and not acknowledged
+
+	// Signs of life, in Unix nanoseconds; for the watch.
+	readAt   atomic.Int64 // of the goroutine that reads
+	decideAt atomic.Int64 // of the one that decides, and of the sinks' acknowledgements
 }
 
 // UnparsedLine is a line that looks like a status line but could not be read.
@@ -85,6 +89,7 @@ func (r *reader) run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		for b := range parsed {
+			r.beat(&r.decideAt)
 			r.decide(b)
 			if err := r.dispatch(ctx, b); err != nil {
 				return err
@@ -99,6 +104,7 @@ func (r *reader) run(ctx context.Context) error {
 func (r *reader) read(ctx context.Context, parsed chan<- *batch) error {
 	for {
 		chunk, err := r.input.Next(ctx)
+		r.beat(&r.readAt)
 		if errors.Is(err, io.EOF) {
 			r.deliveries = r.parser.Flush(r.deliveries[:0])
 			now := r.now().UTC()
@@ -217,11 +223,14 @@ func (r *reader) acknowledge(b *batch) {
 	if r.acks != nil {
 		r.acks.advance(r.file, position, b.memory)
 	}
+	r.beat(&r.decideAt)
 	r.underWay.Add(-1)
 	if b.caughtUp {
 		r.caughtUp.Store(b.read.UnixNano())
 	}
 }
+
+func (r *reader) beat(at *atomic.Int64) { at.Store(r.now().UnixNano()) }
 
 func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	mta, program := "other", "other"
@@ -235,7 +244,7 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	if r.privacy != nil {
 		text = r.privacy.Text(text)
 	}
-	if r.unparsedLog.allow(program, r.now()) {
+	if r.unparsedLog.pick(err.Error(), line.Text, r.now()) {
 		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "line", clip(text, 300))
 	}
 	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Text: text, Problem: err})

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -20,6 +21,14 @@ type Writer interface {
 	// pipeline. It keeps no reference to events and does not change them.
 	Write(ctx context.Context, events []*event.Event) error
 	Close() error
+}
+
+// Opener is a Writer that can ask its destination whether it is there.
+type Opener interface {
+	// Open blocks, retrying in place, until the destination has answered once, or
+	// until ctx ends, and returns its error. Any other error ends the pipeline.
+	// It is called at most once, before the first Write.
+	Open(ctx context.Context) error
 }
 
 // Sink is a named Writer and how far the pipeline waits for it.
@@ -53,7 +62,9 @@ type outlet struct {
 	lastSuccess prometheus.Gauge
 	now         func() time.Time
 
-	busySince atomic.Int64 // when the Write under way began, in Unix nanoseconds; 0 if none
+	answered  atomic.Bool   // whether the destination has shown that it is there
+	busySince atomic.Int64  // when the Write under way began, in Unix nanoseconds; 0 if none
+	failedAt  *atomic.Int64 // when an attempt last failed
 }
 
 func newOutlet(s Sink, m *Metrics, log *slog.Logger, now func() time.Time) *outlet {
@@ -61,7 +72,7 @@ func newOutlet(s Sink, m *Metrics, log *slog.Logger, now func() time.Time) *outl
 		Sink: s, queue: make(chan *batch, queuedBatches), log: log.With("sink", s.Name), dropped: newRateLimit(10 * time.Second), now: now,
 		queued: m.sinkQueue.WithLabelValues(s.Name), written: m.sinkEvents.WithLabelValues(s.Name),
 		lost: m.deadLetters.WithLabelValues(s.Name, "queue_full"), seconds: m.sinkSeconds.WithLabelValues(s.Name),
-		lastSuccess: m.sinkSuccess.WithLabelValues(s.Name),
+		lastSuccess: m.sinkSuccess.WithLabelValues(s.Name), failedAt: m.failedAt(s.Name),
 	}
 }
 
@@ -96,9 +107,43 @@ func (o *outlet) discard(b *batch) {
 	b.release()
 }
 
+// trouble returns an error while the sink takes nothing.
+func (o *outlet) trouble(now time.Time) error {
+	if !o.answered.Load() {
+		return errors.New("has not answered yet")
+	}
+	if since := o.busySince.Load(); since != 0 {
+		if busy := now.Sub(time.Unix(0, since)); busy > maxWrite {
+			return fmt.Errorf("has taken nothing for %s", busy.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// open waits until a required sink has answered, or reading has ended: what is
+// queued by then is still to be written.
+func (o *outlet) open(reading context.Context) error {
+	opener, ok := o.Writer.(Opener)
+	if !ok || !o.Required {
+		o.answered.Store(true)
+		return nil
+	}
+	err := opener.Open(reading)
+	switch {
+	case err == nil:
+		o.answered.Store(true)
+	case reading.Err() == nil:
+		return fmt.Errorf("open sink %s: %w", o.Name, err)
+	}
+	return nil
+}
+
 // run writes queued batches, several at once when they have piled up, until the
 // queue is closed and empty. After a failed Write it takes no further batch.
-func (o *outlet) run(ctx context.Context) error {
+func (o *outlet) run(ctx, reading context.Context) error {
+	if err := o.open(reading); err != nil {
+		return err
+	}
 	var taken []*batch
 	var events []*event.Event
 	for first := range o.queue {
@@ -140,6 +185,7 @@ func (o *outlet) write(ctx context.Context, events []*event.Event) error {
 	}
 	end := o.now()
 	o.seconds.Observe(end.Sub(start).Seconds())
+	o.answered.Store(true)
 	o.written.Add(float64(len(events)))
 	o.lastSuccess.Set(float64(end.UnixNano()) / 1e9)
 	return nil

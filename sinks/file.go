@@ -20,10 +20,13 @@ type File struct {
 	lines   []byte
 }
 
-// NewFile returns the sink of cfg. It opens the file at the first Write.
+// NewFile returns the sink of cfg. It opens the file at Open or the first Write.
 func NewFile(cfg config.File, deps Deps) *File {
 	return &File{file: newAppender(cfg.Path), trouble: newTrouble(deps)}
 }
+
+// Open makes sure that the file can be written.
+func (f *File) Open(ctx context.Context) error { return f.retry(ctx, f.file.open) }
 
 // Write appends events and returns when they are on the disk.
 func (f *File) Write(ctx context.Context, events []*event.Event) error {
@@ -31,9 +34,14 @@ func (f *File) Write(ctx context.Context, events []*event.Event) error {
 		return ctx.Err()
 	}
 	f.lines = appendLines(f.lines[:0], events)
+	return f.retry(ctx, func() error { return f.file.append(f.lines) })
+}
+
+// retry does what it is given until it succeeds or ctx ends.
+func (f *File) retry(ctx context.Context, do func() error) error {
 	var wait backoff
 	for {
-		err := f.file.append(f.lines)
+		err := do()
 		if err == nil {
 			f.trouble.mended()
 			return nil

@@ -236,3 +236,20 @@ func TestStdoutSaysWhenNobodyReads(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestOpenOfAFileWaitsUntilItCanBeWritten(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "later")
+	f := NewFile(config.File{Path: filepath.Join(folder, "events.ndjson")}, newOutside(t).Deps)
+	defer f.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := f.Open(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("without its folder: %v", err)
+	}
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Open(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

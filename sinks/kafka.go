@@ -81,6 +81,15 @@ func NewKafka(cfg config.Kafka, deps Deps) (*Kafka, error) {
 	}, nil
 }
 
+// Open asks for the topic until a broker has answered.
+func (k *Kafka) Open(ctx context.Context) error {
+	if err := k.pin(ctx); err != nil {
+		return err
+	}
+	k.trouble.mended()
+	return nil
+}
+
 // Write publishes events and returns when all in-sync replicas have them.
 func (k *Kafka) Write(ctx context.Context, events []*event.Event) error {
 	recs := make([]record, len(events))

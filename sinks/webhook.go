@@ -75,6 +75,49 @@ func NewWebhook(cfg config.Webhook, deps Deps) (*Webhook, error) {
 	}, nil
 }
 
+// Open asks for the headers of the URL (HEAD) until the server answers, whatever
+// it says.
+func (w *Webhook) Open(ctx context.Context) error {
+	var wait backoff
+	for {
+		err := w.ask(ctx)
+		if err == nil {
+			w.trouble.mended()
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.trouble.failed(err, webhookHint(err))
+		if err := wait.sleep(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (w *Webhook) ask(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, w.cfg.URL, nil)
+	if err != nil {
+		return fmt.Errorf("make request: %w", err)
+	}
+	res, err := w.do(req)
+	if err != nil {
+		return fmt.Errorf("ask server: %w", err)
+	}
+	return res.Body.Close()
+}
+
+// do sends req. The client's own errors name the URL, which may hold a secret.
+func (w *Webhook) do(req *http.Request) (*http.Response, error) {
+	req.Header.Set("User-Agent", "mtatap")
+	res, err := w.client.Do(req)
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return res, err
+}
+
 // Write posts events and returns when the server has accepted all of them.
 func (w *Webhook) Write(ctx context.Context, events []*event.Event) error {
 	var wait backoff
@@ -131,7 +174,6 @@ func (w *Webhook) post(ctx context.Context) error {
 		return fmt.Errorf("make request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-ndjson")
-	req.Header.Set("User-Agent", "mtatap")
 	if w.cfg.SecretFile != "" {
 		secret, err := readSecret(w.cfg.SecretFile)
 		if err != nil {
@@ -139,13 +181,8 @@ func (w *Webhook) post(ctx context.Context) error {
 		}
 		req.Header.Set("X-Mtatap-Signature", signature(secret, w.body))
 	}
-	res, err := w.client.Do(req)
+	res, err := w.do(req)
 	if err != nil {
-		// The client's own error text has the URL in it, which may hold a secret.
-		var wrapped *url.Error
-		if errors.As(err, &wrapped) {
-			err = wrapped.Err
-		}
 		return fmt.Errorf("post events: %w", err)
 	}
 	defer res.Body.Close()

@@ -185,3 +185,26 @@ func TestNewWebhookRefusesUnusableSettings(t *testing.T) {
 		}
 	}
 }
+
+func TestOpenWaitsForAnyAnswerOfTheServer(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method)
+		if len(asked) == 1 {
+			panic(http.ErrAbortHandler) // no answer
+		}
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}))
+	defer server.Close()
+	o := newOutside(t)
+	w := newTestWebhook(t, config.Webhook{URL: server.URL + "?token=hush"}, o)
+	if err := w.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(asked, " "); got != "HEAD HEAD" {
+		t.Errorf("asked %s, want a second try and no more", got)
+	}
+	if strings.Contains(o.log.String(), "hush") {
+		t.Errorf("the log shows what the URL holds: %s", o.log.String())
+	}
+}

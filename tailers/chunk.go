@@ -106,6 +106,10 @@ type Options struct {
 	RotateWait time.Duration
 	Logger     *slog.Logger // nil discards
 	Events     Events       // may be nil
+	// Beat, if not nil, is called by Next of a Follower each time it looks, at
+	// least once in some seconds while it waits: who hears it no more knows that
+	// reading hangs.
+	Beat func()
 
 	// Now and Waker replace the clock and the wake-up source in tests.
 	Now   func() time.Time
@@ -134,6 +138,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Beat == nil {
+		o.Beat = func() {}
 	}
 	return o
 }

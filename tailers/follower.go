@@ -141,6 +141,7 @@ func (f *Follower) Next(ctx context.Context) (Chunk, error) {
 		return Chunk{}, err
 	}
 	for {
+		f.opts.Beat()
 		c, err := f.step(ctx)
 		c.Observed = f.opts.Now().UTC()
 		if err == nil {

@@ -2,8 +2,11 @@ package tailers
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -404,4 +407,28 @@ func FuzzReadersAgree(f *testing.F) {
 		checkReplay(t, r, r.sibling(".1"))
 		r.checkGaps()
 	})
+}
+
+// waits is a Waker that wakes without a change, so many times.
+type waits struct{ left int }
+
+func (*waits) Watch(*os.File) (func(), error) { return func() {}, nil }
+
+func (w *waits) Wait(context.Context, time.Duration) error {
+	if w.left--; w.left < 0 {
+		return errIdle
+	}
+	return nil
+}
+
+func TestNextBeatsEachTimeItLooksWhileItWaits(t *testing.T) {
+	beats := 0
+	f := NewFollower(filepath.Join(t.TempDir(), "mail.log"), Options{Waker: &waits{left: 3}, Beat: func() { beats++ }})
+	defer f.Close()
+	if _, err := f.Next(t.Context()); !errors.Is(err, errIdle) {
+		t.Fatal(err)
+	}
+	if beats != 4 {
+		t.Errorf("%d beats in four looks", beats)
+	}
 }

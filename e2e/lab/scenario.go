@@ -67,3 +67,22 @@ func SampleSubmissions(scripts []Script, mta string) []Submission {
 	}
 	return append(append(together, alone...), Mixed(mta)...)
 }
+
+// Bounces returns messages that tell of bounces in each of the ways that the
+// variant PostfixBounces knows, one that does not, and one whose recipient is
+// refused so that a notice of the server's own takes the same way.
+func Bounces() []Submission {
+	async := func(id, to string) Submission { return Submission{ID: id + "@remote.example", To: []string{to}} }
+	return []Submission{
+		async("pipe", "news+john=remote.example@lists.example"),
+		async("equals", "news+john=doe=remote.example@lists.example"),
+		async("handled", "news+mary=remote.example@handler.example"),
+		async("told", "returns@handler.example"),
+		async("mailbox", "news+paul=remote.example@virtual.example"),
+		async("command", "news+anna=remote.example@local.example"),
+		async("ordinary", "news+weekly@lists.example"),
+		{ID: "written@" + SenderDomain, From: "sender@" + SenderDomain, To: []string{"news+john=remote.example@lists.example"}},
+		{ID: "own@" + SenderDomain, From: "news+unknown=remote.example@lists.example", To: []string{"unknown@remote.example"}},
+		async("aliased", "news+lisa=remote.example@alias.example"),
+	}
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestReloadIsForThisHostOrForThoseWhoShowWhoTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	tlsOnly := write("tls.yml", "tls_server_config: {cert_file: c, key_file: k}\n")
+	users := write("users.yml", "basic_auth_users: {ops: $2y$10$hash}\n")
+	certificates := write("mtls.yml", "tls_server_config: {client_auth_type: RequireAndVerifyClientCert}\n")
+	asked := write("ask.yml", "tls_server_config: {client_auth_type: RequestClientCert}\n")
+	broken := write("broken.yml", "basic_auth_users: [\n")
+	for _, c := range []struct {
+		remote, config string
+		want           int
+	}{
+		{"127.0.0.1:4000", "", http.StatusOK},
+		{"[::1]:4000", "", http.StatusOK},
+		{"[::ffff:127.0.0.1]:4000", "", http.StatusOK},
+		{"192.0.2.7:4000", "", http.StatusForbidden},
+		{"[2001:db8::1]:4000", tlsOnly, http.StatusForbidden},
+		{"192.0.2.7:4000", asked, http.StatusForbidden},
+		{"192.0.2.7:4000", broken, http.StatusForbidden},
+		{"192.0.2.7:4000", users, http.StatusOK},
+		{"192.0.2.7:4000", certificates, http.StatusOK},
+	} {
+		reloads := 0
+		server, err := newWebServer("127.0.0.1:0", c.config, prometheus.NewRegistry(), func() error { reloads++; return nil }, landing{}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.listener.Close()
+		r := httptest.NewRequest(http.MethodPost, "/-/reload", nil)
+		r.RemoteAddr = c.remote
+		w := httptest.NewRecorder()
+		server.server.Handler.ServeHTTP(w, r)
+		if w.Code != c.want || reloads != map[bool]int{true: 1}[c.want == http.StatusOK] {
+			t.Errorf("%s with %s: %d and %d reloads, want %d", c.remote, filepath.Base(c.config), w.Code, reloads, c.want)
+		}
+	}
+}
