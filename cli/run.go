@@ -119,9 +119,7 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
 	metrics := pipeline.NewMetrics(registry)
 	s = &service{wiring: wiring{env: r.env, config: cfg, metrics: metrics, log: log}}
-	if s.logs, err = s.followed(); err != nil {
-		return nil, err
-	}
+	s.logs = s.followed()
 	options := pipeline.Options{Metrics: metrics, Logger: log}
 	if err := s.connect(&options); err != nil {
 		return nil, err

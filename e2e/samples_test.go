@@ -72,7 +72,8 @@ func makePostfixSamples(t *testing.T) {
 }
 
 func makeEximSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.EximAll} {
+	t.Run("bounces", makeEximBounces)
+	for _, variant := range []string{"", lab.EximAll, lab.EximPrecise} {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
@@ -82,33 +83,76 @@ func makeEximSamples(t *testing.T) {
 				return mta
 			})
 			stop()
-			if variant == lab.EximAll {
+			switch syslog := filepath.Join(dir, "rfc3164.log"); variant {
+			case lab.EximAll:
 				writeSample(t, "exim", "mainlog-all", log, oracle)
-				return
+			case lab.EximPrecise:
+				writeSample(t, "exim", "mainlog-precise", log, oracle)
+				writeSample(t, "exim", "syslog-bare", syslog, oracle)
+			default:
+				writeSample(t, "exim", "mainlog", log, oracle)
+				writeSample(t, "exim", "syslog", syslog, oracle)
 			}
-			writeSample(t, "exim", "mainlog", log, oracle)
-			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
 		})
 	}
 }
 
+// makeEximBounces writes a log of bounces that came in. What they say is not the
+// remote side's, so there is no oracle.
+func makeEximBounces(t *testing.T) {
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	mta := lab.StartExim(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.EximBounces})
+	runMail(t, server, mta, lab.EximBounceMail())
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, "exim", "bounces", mta.LogPath())
+}
+
 func makeHarakaSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.HarakaTimestamps, lab.HarakaLogfmt, lab.HarakaJSON} {
-		t.Run("variant "+variant, func(t *testing.T) {
-			dir, stop := lab.StartRsyslog(t, sampleHost)
+	all, brief := lab.SampleSubmissions(lab.Scripts(), "haraka"), lab.BriefSubmissions(lab.Scripts(), "haraka")
+	for _, sample := range []struct {
+		name, version, variant string
+		messages               []lab.Submission
+	}{
+		{"default", "", "", all},
+		{"timestamps", "", lab.HarakaTimestamps, all},
+		{"logfmt", "", lab.HarakaLogfmt + "+" + lab.HarakaTimestamps, all},
+		{"json", "", lab.HarakaJSON + "+" + lab.HarakaTimestamps, all},
+		{"protocol", "", lab.HarakaProtocol, brief},
+		{"notice", "", lab.HarakaNotice, brief},
+		{"arriving", "", lab.HarakaArriving, lab.ArrivingSubmissions()},
+		{"2.8", lab.Haraka28, "", brief},
+		{"2.8-json", lab.Haraka28, lab.HarakaJSON + "+" + lab.HarakaTimestamps, brief},
+		{"2.8-debug", lab.Haraka28, lab.HarakaDebug, brief},
+		{"3.0", lab.Haraka30, "", brief},
+		{"3.0-logfmt", lab.Haraka30, lab.HarakaLogfmt + "+" + lab.HarakaTimestamps, brief},
+	} {
+		t.Run(sample.name, func(t *testing.T) {
+			syslog := sample.name == "default"
+			dir, stop := "", func() {}
+			if syslog {
+				dir, stop = lab.StartRsyslog(t, sampleHost)
+			}
 			var log string
-			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
-				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
+			oracle := sampleRunOf(t, lab.HarakaTakes(sample.version, sample.messages), func(routes map[string]netip.AddrPort) lab.MTA {
+				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: syslog, Host: sampleHost, Version: sample.version, Variant: sample.variant})
 				log = mta.LogPath()
 				return mta
 			})
 			stop()
-			if variant == "" {
-				writeSample(t, "haraka", "default", log, oracle)
-				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+			if sample.variant == lab.HarakaNotice || sample.variant == lab.HarakaArriving {
+				writeLog(t, "haraka", sample.name, log) // does not tell all that the remote side knows, or more
 				return
 			}
-			writeSample(t, "haraka", variant, log, oracle)
+			writeSample(t, "haraka", sample.name, log, oracle)
+			if syslog {
+				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+			}
 		})
 	}
 }
@@ -117,20 +161,29 @@ func makeHarakaSamples(t *testing.T) {
 // nothing more happens, stops it and returns what the remote side said.
 func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
 	t.Helper()
+	return sampleRunOf(t, nil, start)
+}
+
+// sampleRunOf does it with other messages than those that all samples share.
+func sampleRunOf(t *testing.T, messages []lab.Submission, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
+	t.Helper()
 	server, err := lab.StartServer(lab.Scripts())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
 	mta := start(server.Routes())
-	runMail(t, server, mta, lab.SampleSubmissions(lab.Scripts(), mta.Name()))
+	if messages == nil {
+		messages = lab.SampleSubmissions(lab.Scripts(), mta.Name())
+	}
+	runMail(t, server, mta, messages)
 	if err := mta.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return server.Oracle()
 }
 
-// writeSample keeps a log and its oracle, without what tells of this machine.
+// writeSample keeps a log and its oracle.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
 	var said bytes.Buffer
@@ -178,5 +231,6 @@ func neutral(log []byte, mta string) []byte {
 	replace(strings.ReplaceAll(work, "/", `\\/`), `\/srv\/`+mta)
 	replace(`rdns=[^ ]+`, "rdns=localhost")
 	replace(`"rdns":"[^"]+"`, `"rdns":"localhost"`)
+	replace(`Hello [^ ]+ \[127`, "Hello localhost [127")
 	return log
 }

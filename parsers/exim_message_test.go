@@ -3,6 +3,7 @@ package parsers
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,51 @@ func TestEximExpiryRepeatsTheLastOutcome(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestEximCountsTheAttemptsOfAMessageReadFromItsArrival(t *testing.T) {
+	const (
+		arrival   = eximHead + `<= s@sender.example U=root P=local S=389`
+		delivered = eximHead + `=> g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1] C="250 ok"`
+		other     = eximHead + `== h@grey.example R=dnslookup T=remote_smtp defer (111): Connection refused`
+		refused   = eximHead + `** g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1]: SMTP error from remote mail server after RCPT TO:<g@grey.example>: 450 later: retry timeout exceeded`
+	)
+	for name, c := range map[string]struct {
+		lines []string
+		want  []int
+	}{
+		"delivered at once":                    {[]string{arrival, delivered}, []int{1}},
+		"delivered after two deferrals":        {[]string{arrival, eximGreylisted, eximTooEarly, eximGreylisted, delivered}, []int{1, 2, 3}},
+		"beside another recipient":             {[]string{arrival, eximGreylisted, other, other, delivered}, []int{1, 1, 2, 2}},
+		"given up without another attempt":     {[]string{arrival, eximGreylisted, eximGaveUp}, []int{1, 1}},
+		"given up at the last attempt":         {[]string{arrival, eximGreylisted, refused}, []int{1, 2}},
+		"given up without any attempt":         {[]string{arrival, eximTooEarly, eximGaveUp}, []int{0}},
+		"not where the arrival was not read":   {[]string{eximGreylisted, delivered}, []int{0, 0}},
+		"anew for the next message of that id": {[]string{arrival, eximGreylisted, arrival, delivered}, []int{1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []int
+			for _, d := range parseExim(t, Options{}, c.lines...) {
+				got = append(got, d.Attempt)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("attempts %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEximDoesNotCountAttemptsOfMoreRecipientsThanItRemembers(t *testing.T) {
+	p := newExim(Options{})
+	feedExim(t, p, nil, eximHead+`<= s@sender.example U=root P=local S=389`)
+	for i := range maxDeferrals {
+		feedExim(t, p, nil, fmt.Sprintf(eximHead+`== r%d@b.example R=r T=t defer (-1): no`, i))
+	}
+	for _, line := range []string{eximGreylisted, eximGreylisted, eximHead + `=> r1@b.example R=r T=t`} {
+		if got := feedExim(t, p, nil, line); len(got) != 1 || got[0].Attempt != 0 {
+			t.Errorf("%q gave %+v, want no attempt", line, got)
+		}
 	}
 }
 

@@ -22,7 +22,8 @@ type Line struct {
 type Parser interface {
 	// Parse reads line and appends the deliveries that it completes to dst.
 	// A line that looks like a delivery status but cannot be read gives an
-	// *UnparsedError and whatever was appended before; the parser goes on.
+	// *UnparsedError, in a *RecordError where the line is a record of journald,
+	// and whatever was appended before; the parser goes on.
 	// Lines of no interest cost no allocation.
 	Parse(dst []event.Delivery, line Line) ([]event.Delivery, error)
 	// Flush appends what is still held back for a following line, such as the

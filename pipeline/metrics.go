@@ -7,8 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-
-	"mtatap/tailers"
 )
 
 // Metrics is the health of the pipeline itself. Events are counted by a sink,
@@ -86,9 +84,9 @@ type fileMetrics struct {
 	gaps                                   *prometheus.CounterVec
 }
 
-func (m *Metrics) of(source string) *fileMetrics {
+func (m *Metrics) of(source string, gapKinds ...string) *fileMetrics {
 	gaps := m.gaps.MustCurryWith(prometheus.Labels{"source": source})
-	for _, kind := range tailers.GapKinds() {
+	for _, kind := range gapKinds {
 		gaps.WithLabelValues(kind) // at 0, so that the first gap shows as a rise
 	}
 	return &fileMetrics{

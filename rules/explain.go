@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"bytes"
 	"fmt"
 
 	"mtatap/event"
@@ -85,19 +84,16 @@ func (s *Set) ruleMatch(i int, sc *scratch) RuleMatch {
 }
 
 func (s *Set) matchedWords(i int, sc *scratch) string {
-	for _, l := range s.rules[i].literals {
-		if bytes.Contains(sc.text, []byte(l)) {
-			return l
+	for n := s.hot[i].from; n < s.hot[i].to; n++ {
+		p := &s.patterns[n]
+		if !sc.matches(p) {
+			continue
 		}
-	}
-	for p := range s.hot[i].phrases {
-		if where, ok := s.hot[i].phrases[p].find(&sc.pieces); ok {
+		if p.re != nil {
+			return string(p.re.Find(sc.ordered()))
+		}
+		if where, ok := sc.pieces.find(p); ok {
 			return string(sc.text[where.start:where.end])
-		}
-	}
-	for _, x := range s.rules[i].regexps {
-		if found := x.compiled.Find(sc.text); found != nil {
-			return string(found)
 		}
 	}
 	return ""

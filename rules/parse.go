@@ -58,7 +58,10 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	}
 	sum.Write(data)
 	s.sha256 = hex.EncodeToString(sum.Sum(nil))
-	s.compile()
+	if err := s.compile(); err != nil {
+		r.fail(root.Line, "%v", err)
+		return nil, r.err()
+	}
 	r.runExamples(s, f.rules)
 	if len(r.problems) > 0 {
 		return nil, r.err()

@@ -44,6 +44,41 @@ func Mixed(mta string) []Submission {
 	return all
 }
 
+// ArrivingSubmissions returns mail for users of SenderDomain: a bounce that comes
+// to a VERP address, which carries the recipient that bounced, and what only
+// looks like one.
+func ArrivingSubmissions() []Submission {
+	const verp = "bounces+john=remote.example@" + SenderDomain
+	return []Submission{
+		{ID: "bounce@remote.example", From: "", To: []string{verp}},
+		{ID: "reply@remote.example", From: "john@remote.example", To: []string{verp}},
+		{ID: "receipt@remote.example", From: "", To: []string{"sender@" + SenderDomain}},
+	}
+}
+
+// BriefSubmissions returns the mixed messages and of the scripts one for each
+// point of the dialogue and kind of reply: enough to show how a log is written.
+func BriefSubmissions(scripts []Script, mta string) []Submission {
+	type kind struct {
+		stage   Stage
+		reply   byte
+		hostile bool
+	}
+	seen := map[kind]bool{}
+	var few []Script
+	for _, s := range scripts {
+		k := kind{stage: s.stage(), hostile: s.Hostile}
+		if first := s.reply(1); first != Accept {
+			k.reply = first[0]
+		}
+		if !seen[k] {
+			seen[k] = true
+			few = append(few, s)
+		}
+	}
+	return append(EachScript(few), Mixed(mta)...)
+}
+
 // SampleSubmissions returns what the sample logs are made of: the scripts
 // marked for it, those that answer RCPT TO a few to a message to keep the logs
 // short, and the mixed ones.
