@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -129,13 +130,14 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 		v := set.Classify(&in)
 		b := appendVerdict(w.AvailableBuffer(), q.ID, &in, &v)
 		if c.explain {
-			matched, shadowed := explained(set, &in)
+			matched, shadowed, all := explained(set, &in)
 			b = appendStrings(b, `,"matched":`, matched)
 			b = appendStrings(b, `,"shadowed":`, shadowed)
+			b = appendJSON(b, `,"explanation":`, all)
 		}
 		w.Write(append(b, '}', '\n'))
 	} else if c.explain {
-		writeExplanation(w, set, &in)
+		writeExplanation(w, newPainter(c.env), set, &in)
 	} else {
 		v := set.Classify(&in)
 		fmt.Fprintf(w, "%-18s %-20s %-11s %-30s %s\n", v.Category, dash(v.Reason), v.Action, v.Rule, printable(q.Text))
@@ -168,6 +170,15 @@ func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byt
 		b = event.AppendString(append(b, `,"enhanced_code":`...), in.Enhanced)
 	}
 	return b
+}
+
+// appendJSON appends a member with any value that JSON has a form for.
+func appendJSON(b []byte, key string, value any) []byte {
+	data, err := json.Marshal(value)
+	if err != nil { // of no value that is given here
+		return b
+	}
+	return append(append(b, key...), data...)
 }
 
 // appendStrings appends a member with an array of strings, unless it is empty.
