@@ -75,6 +75,7 @@ func journal(j *Journal) reader {
 	const example = `["postfix*"]`
 	return mapping(
 		required("units", example, notEmpty(&j.Units, example, unit)),
+		optional("directory", folder(&j.Directory)),
 	)
 }
 
