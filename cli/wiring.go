@@ -105,9 +105,9 @@ func (w *wiring) followed() []pipeline.Log {
 		}
 		l := pipeline.Log{
 			Pattern: s.Path,
-			Parser: func(evicted func()) (parsers.Parser, error) {
+			Parser: func(counts parsers.Counts) (parsers.Parser, error) {
 				return parsers.New(s.Format, parsers.Options{Zone: s.Timezone, Rejects: s.Rejects, NonAttempts: s.NonAttempts,
-					FilterHops: s.FilterHops, VERP: s.VERP, Evicted: evicted})
+					FilterHops: s.FilterHops, VERP: s.VERP, Counts: counts})
 			},
 			Tail: tailers.Options{Start: start, MaxLineBytes: w.config.MaxLineBytes, RotateWait: w.config.RotateWait},
 		}
