@@ -1,23 +1,25 @@
 package docs
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // notRun are the commands that cannot run in a test, by how they begin, and why.
 var notRun = []struct{ begins, reason string }{
-	{"sudo ", "needs root"},
+	{"sudo systemd-", "needs root"},
+	{"sudo systemctl ", "needs a running systemd; enabling the service here starts what the unit starts"},
 	{"systemctl ", "needs a running systemd"},
 	{"journalctl ", "needs a journal with mail"},
 	{"logger ", "needs a syslog daemon"},
 	{"mailq", "needs a mail server"},
 	{"dig ", "needs name servers"},
-	{"promtool ", "the end-to-end tests run it"},
 	{"kafka-", "needs a broker; the end-to-end tests use topics through a client"},
 	{"go test ", "is what runs this"},
 	{"go build ", "would leave a binary; the end-to-end tests build"},
@@ -65,44 +67,62 @@ var served = []string{"docs/runbook.md"}
 func testCommands(t *testing.T, p page) {
 	h := newHost(t, strings.TrimSuffix(filepath.Base(p.name), ".md"))
 	if slices.Contains(served, p.name) {
-		printed := h.start("mtatap run --config.file /etc/mtatap/mtatap.yaml").wait(func(s string) bool {
-			return strings.Contains(s, "cannot be read") // the log's last line
-		})
-		if !strings.Contains(printed, "cannot be read") {
-			t.Fatalf("mtatap does not read the log:\n%s", printed)
-		}
+		h.serve()
+	}
+	if slices.ContainsFunc(p.blocks, func(b block) bool { return strings.Contains(b.text, " events.ndjson") }) {
+		h.makeEvents()
 	}
 	for _, b := range p.blocks {
 		if name := fileName.FindStringSubmatch(b.text); name != nil && b.language == "yaml" {
 			h.save(name[1], b.text)
 		}
 		for _, c := range commands(b) {
-			if whyNotRun(c.text) != "" {
-				continue
-			}
-			if tool := missing(c.text); tool != "" {
-				t.Logf("%s:%d: no %s here", p.name, b.number, tool)
-				continue
-			}
 			where := p.name + ": " + c.text
-			if strings.HasPrefix(c.text, "mtatap run") {
+			switch tool := missing(c.text); {
+			case c.text == "sudo systemctl enable --now mtatap":
+				h.serve()
+			case whyNotRun(c.text) != "":
+			case tool != "":
+				t.Logf("%s: no %s here", where, tool)
+			case strings.HasPrefix(c.text, "mtatap run"):
 				printed := h.start(c.text).wait(func(s string) bool {
 					return strings.Contains(s, "mtatap started") && firstMissing(s, c.output) == ""
 				})
-				compare(t, where, printed, c.output)
-				continue
+				if l := firstMissing(printed, c.output); l != "" {
+					t.Errorf("%s\ndoes not print %q where the page says so, but\n%s", where, l, clip(printed))
+				}
+			default:
+				if err := testCommand(h, c); err != nil {
+					t.Errorf("%s\n%v", where, err)
+				}
 			}
-			stdout, all, err := h.run(strings.ReplaceAll(c.text, "go run .", "mtatap"))
-			switch {
-			case err != nil:
-				t.Errorf("%s: %v\n%s", where, err, all)
-			case trouble.MatchString(all):
-				t.Errorf("%s: prints trouble:\n%s", where, all)
-			case asks(c.text) && strings.TrimSpace(stdout) == "":
-				t.Errorf("%s: prints nothing\n%s", where, all)
-			}
-			compare(t, where, all, c.output)
 		}
+	}
+}
+
+// testCommand runs a command and says what is wrong with it. Where the service
+// runs, it may need a moment to do what the page expects.
+func testCommand(h *host, c command) error {
+	tries := 1
+	if h.runs {
+		tries = 50
+	}
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	for {
+		stdout, stderr, err := h.run(strings.ReplaceAll(c.text, "go run .", "mtatap"))
+		switch l := firstMissing(stdout+stderr, c.output); {
+		case err != nil || trouble.MatchString(stderr):
+			err = fmt.Errorf("fails: %v\n%s", err, clip(stderr))
+		case asks(c.text) && strings.TrimSpace(stdout) == "":
+			err = fmt.Errorf("prints nothing but\n%s", clip(stderr))
+		case l != "":
+			err = fmt.Errorf("does not print %q where the page says so, but\n%s%s", l, clip(stdout), clip(stderr))
+		}
+		if tries--; err == nil || tries == 0 {
+			return err
+		}
+		<-again.C
 	}
 }
 
@@ -156,14 +176,7 @@ func missing(text string) string {
 
 // asks says whether a command is there for what it prints.
 func asks(text string) bool {
-	return strings.HasPrefix(text, "jq ") || strings.HasPrefix(text, "curl ") || strings.HasPrefix(text, "mtatap ") && !strings.Contains(text, ">")
-}
-
-func compare(t *testing.T, where, printed, want string) {
-	t.Helper()
-	if l := firstMissing(printed, want); l != "" {
-		t.Errorf("%s\ndoes not print %q where the page says so, but\n%s", where, l, printed)
-	}
+	return strings.HasPrefix(text, "jq ") || strings.HasPrefix(text, "curl ") || strings.HasPrefix(text, "mtatap ") && !strings.Contains(text, ">") && !strings.Contains(text, " -o ")
 }
 
 // firstMissing gives the first line of want that does not follow in printed, white
@@ -180,4 +193,13 @@ func firstMissing(printed, want string) string {
 		}
 	}
 	return ""
+}
+
+// clip cuts what a command printed to what an error can show.
+func clip(text string) string {
+	const most = 2000
+	if len(text) <= most {
+		return text
+	}
+	return text[:most] + "\n[...]\n"
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"mtatap/cli"
+	"mtatap/config"
 	"mtatap/event"
 )
 
@@ -24,52 +26,55 @@ import (
 var foreign = []string{"scrape_configs"}
 
 func TestEveryConfigurationAndRulesFilePassesCheck(t *testing.T) {
+	h := newHost(t, "")
 	for _, p := range pages(t) {
-		h := newHost(t, strings.TrimSuffix(filepath.Base(p.name), ".md"))
 		for _, b := range p.blocks {
-			if b.language == "yaml" {
-				checkYAML(t, h, p, b)
+			if b.language != "yaml" {
+				continue
+			}
+			if err := checkYAML(h, b.text); err != nil {
+				t.Errorf("%s:%d: %v", p.name, b.number, err)
 			}
 		}
 	}
 }
 
-func checkYAML(t *testing.T, h *host, p page, b block) {
+// checkYAML loads a configuration or a rules file, or a part of one; a whole rules
+// file must not even give a warning.
+func checkYAML(h *host, text string) error {
 	var file any
-	if err := yaml.Unmarshal([]byte(b.text), &file); err != nil {
-		t.Errorf("%s:%d: %v", p.name, b.number, err)
-		return
+	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
+		return err
 	}
-	text := b.text
 	keys, _ := file.(map[string]any)
 	if _, isList := file.([]any); isList {
 		text = "rules:\n" + text
 		keys = map[string]any{"rules": file}
 	}
-	flag := "--config.file"
-	_, extends := keys["extends"]
+	complete := func(key, text string) string {
+		if _, has := keys[key]; has {
+			return ""
+		}
+		return key + ": " + text + "\n"
+	}
+	whole := keys["extends"] != nil
 	_, hasRules := keys["rules"].([]any)
 	switch {
 	case slices.ContainsFunc(foreign, func(key string) bool { return keys[key] != nil }):
-		return
-	case extends || hasRules:
-		flag = "--rules"
-		if keys["schema"] == nil {
-			text += "schema: 1\nversion: \"1\"\nextends: default\n"
+		return nil
+	case whole || hasRules:
+		text += complete("schema", "1") + complete("version", "\"1\"") + complete("extends", "default")
+		stdout, stderr, err := h.run("mtatap check --rules " + h.save("checked.yaml", text))
+		if err != nil || whole && strings.Contains(stdout, "warning") {
+			return fmt.Errorf("%v\n%s%s", err, stdout, stderr)
 		}
-	default: // what a part leaves out
-		if keys["sources"] == nil {
-			text += "sources: [{path: /var/log/mail.log}]\n"
-		}
-		if keys["sinks"] == nil {
-			text += "sinks: {stdout: {}}\n"
-		}
+		return nil
 	}
-	path := h.save("checked.yaml", text)
-	stdout, all, err := h.run("mtatap check " + flag + " " + path)
-	if err != nil || strings.Contains(stdout, "warning") {
-		t.Errorf("%s:%d: %v\n%s", p.name, b.number, err, all)
-	}
+	text += complete("sources", "[{path: /var/log/mail.log}]") + complete("sinks", "{stdout: {}}")
+	_, err := config.Load(h.save("checked.yaml", text), func(name string) (string, bool) {
+		return filepath.Join(h.root, "etc/mtatap/secrets"), name == "CREDENTIALS_DIRECTORY"
+	})
+	return err
 }
 
 // TestEveryEventIsOneOfTheSampleLogs compares the events that pages show with the

@@ -33,6 +33,8 @@ type host struct {
 	root string
 	home string
 	port string // in place of 10525
+	runs bool   // the service does
+	stop func() // ends what runs
 }
 
 // newHost makes the host of a page: testdata/host, and over it the folder of
@@ -52,16 +54,25 @@ func newHost(t *testing.T, page string) *host {
 	files, err := os.ReadDir(here)
 	h.check(err)
 	for _, f := range files {
+		if f.Name() == "mtatap" {
+			continue // somebody's build
+		}
 		h.check(os.Symlink(filepath.Join(here, f.Name()), filepath.Join(h.home, f.Name())))
 	}
 	program, err := os.Executable()
 	h.check(err)
 	h.check(os.Symlink(program, filepath.Join(root, "bin", "mtatap")))
+	h.check(os.WriteFile(filepath.Join(root, "bin", "sudo"), []byte("#!/bin/sh\nexec \"$@\"\n"), 0o755))
+	h.check(os.Symlink(program, filepath.Join(h.home, "mtatap"))) // what go build leaves
 	h.makeSecrets()
+	return h
+}
+
+// makeEvents writes the file of events that pages ask questions to.
+func (h *host) makeEvents() {
 	events, _, err := h.run("mtatap replay --quiet /var/log/mail.log")
 	h.check(err)
 	h.check(os.WriteFile(filepath.Join(h.home, "events.ndjson"), []byte(events), 0o600))
-	return h
 }
 
 // copy lays a folder over the host, with the paths in configurations adapted.
@@ -126,7 +137,7 @@ func (h *host) save(name, text string) string {
 	return path
 }
 
-var rooted = regexp.MustCompile(`(^|[\s"'=:(\[])(/(?:etc|var|host)/)`)
+var rooted = regexp.MustCompile(`(^|[\s"'=:(\[])(/(?:etc|var|host|usr/bin|usr/lib)/)`)
 
 // adapt leads the paths and the port in text to this host.
 func (h *host) adapt(text string) string {
@@ -154,31 +165,48 @@ func (h *host) command(ctx context.Context, text string) *exec.Cmd {
 	return cmd
 }
 
-// run runs a command to its end and gives what it prints on standard output,
-// and on both.
-func (h *host) run(text string) (stdout, all string, err error) {
+// run runs a command to its end and gives what it prints.
+func (h *host) run(text string) (stdout, stderr string, err error) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), time.Minute)
 	defer cancel()
 	cmd := h.command(ctx, text)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
-	return h.restore(out.String()), h.restore(out.String() + errs.String()), err
+	return h.restore(out.String()), h.restore(errs.String()), err
 }
 
-// start runs a command until the page ends, which it must do well.
+// serve starts what the unit starts.
+func (h *host) serve() *transcript {
+	unit, err := os.ReadFile(filepath.Join(top, "systemd/mtatap.service"))
+	h.check(err)
+	_, command, found := strings.Cut(string(unit), "\nExecStart=/usr/bin/")
+	if !found {
+		h.t.Fatal("the unit starts nothing")
+	}
+	command, _, _ = strings.Cut(command, "\n")
+	h.runs = true
+	return h.start(command)
+}
+
+// start runs a command until the next one is started or the page ends. It must
+// end well.
 func (h *host) start(text string) *transcript {
+	if h.stop != nil {
+		h.stop()
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := h.command(ctx, "exec "+text+" --web.listen-address 127.0.0.1:"+h.port)
 	printed := &transcript{host: h, more: make(chan struct{}, 1)}
 	cmd.Stdout, cmd.Stderr = printed, printed
 	h.check(cmd.Start())
-	h.t.Cleanup(func() {
+	h.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
-			h.t.Errorf("%s: %v\n%s", text, err, printed)
+			h.t.Errorf("%s: %v\n%s", text, err, clip(printed.String()))
 		}
 	})
+	h.t.Cleanup(h.stop)
 	return printed
 }
 
