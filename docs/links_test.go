@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -15,6 +16,8 @@ var (
 	code     = regexp.MustCompile("`[^`]*`")
 	metric   = regexp.MustCompile(`\bmtatap_[a-z_]+`)
 	spokenOf = regexp.MustCompile("`mtatap ([a-z]+)([^`]*)`")
+	searched = regexp.MustCompile(`journalctl .*\| grep (?:-E )?'([^']+)'`)
+	logged   = regexp.MustCompile(`\.(?:Error|Warn|Info)\("([^"]+)"`)
 	flagName = regexp.MustCompile(`--[a-z][a-z.-]+`)
 )
 
@@ -24,7 +27,11 @@ func TestEveryLinkLeadsSomewhere(t *testing.T) {
 	for _, p := range all {
 		for _, l := range p.prose {
 			if m := heading.FindStringSubmatch(l.text); m != nil {
-				anchors[p.name] = append(anchors[p.name], slug(m[1]))
+				anchor := slug(m[1])
+				for n := 1; slices.Contains(anchors[p.name], anchor); n++ {
+					anchor = slug(m[1]) + "-" + strconv.Itoa(n)
+				}
+				anchors[p.name] = append(anchors[p.name], anchor)
 			}
 		}
 	}
@@ -129,5 +136,44 @@ func TestEveryCommandSpokenOfExists(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What pages search the log of mtatap for is what it logs.
+func TestEverySearchOfTheLogFindsAMessage(t *testing.T) {
+	var messages []string
+	for _, dir := range []string{"cli", "pipeline", "sinks", "tailers"} {
+		paths, err := filepath.Glob(filepath.Join(top, dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range paths {
+			if strings.HasSuffix(path, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range logged.FindAllStringSubmatch(string(source), -1) {
+				messages = append(messages, m[1])
+			}
+		}
+	}
+	searches := 0
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			for _, m := range searched.FindAllStringSubmatch(b.text, -1) {
+				for words := range strings.SplitSeq(m[1], "|") {
+					searches++
+					if !slices.ContainsFunc(messages, func(s string) bool { return strings.Contains(s, words) }) {
+						t.Errorf("%s:%d: nothing that is logged has %q", p.name, b.number, words)
+					}
+				}
+			}
+		}
+	}
+	if searches < 5 {
+		t.Errorf("only %d searches found", searches)
 	}
 }

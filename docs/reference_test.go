@@ -196,7 +196,8 @@ func rooms(t *testing.T) string {
 	return b.String()
 }
 
-// synopsis is the first sentence of a package's comment, without its subject.
+// synopsis is the first sentence of a package's comment, without its subject. The
+// comment must also say what the package must never do.
 func synopsis(t *testing.T, name string) string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(top, name, "*.go"))
@@ -212,6 +213,9 @@ func synopsis(t *testing.T, name string) string {
 			t.Fatal(err)
 		}
 		if file.Doc != nil {
+			if file.Name.Name != "main" && !strings.Contains(strings.Join(strings.Fields(file.Doc.Text()), " "), "must never") {
+				t.Errorf("package %s does not say what it must never do", name)
+			}
 			text := new(doc.Package).Synopsis(file.Doc.Text())
 			words := strings.SplitN(text, " ", 3)
 			if words[0] == "Package" || words[0] == "Command" {
