@@ -16,7 +16,8 @@ import (
 // this module. A package that is not listed may import nothing of it.
 var mayImport = map[string][]string{
 	".":         {"cli"},
-	"cli":       {"config", "event", "parsers", "pipeline", "privacy", "rules", "sinks", "tailers"},
+	"cli":       {"config", "event", "manual", "parsers", "pipeline", "privacy", "rules", "schema", "sinks", "tailers"},
+	"manual":    {"schema"},
 	"pipeline":  {"event", "parsers", "rules", "tailers"},
 	"sinks":     {"config", "event"},
 	"privacy":   {"config", "event"},
