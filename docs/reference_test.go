@@ -80,11 +80,12 @@ func subFields(n node) []field {
 // configKeys is the table of every key of the configuration, from its JSON Schema.
 func configKeys(t *testing.T) string {
 	b := newTable("key", "values", "default", "meaning")
-	addKeys(&b, readSchema(t, "config"), "")
+	addKeys(&b, readSchema(t, "config"), "", map[string]bool{})
 	return b.String()
 }
 
-func addKeys(b *table, n node, path string) {
+// addKeys adds those of a mapping. Long explanations are given once.
+func addKeys(b *table, n node, path string, said map[string]bool) {
 	required := texts(n.at("required"))
 	for _, f := range n.at("properties").fields() {
 		standard := f.node.text("default")
@@ -96,16 +97,20 @@ func addKeys(b *table, n node, path string) {
 		case standard != "":
 			standard = "`" + standard + "`"
 		}
-		name := path + f.name
-		b.row("`"+name+"`", values(f.node), standard, f.node.text("description"))
+		name, about := path+f.name, f.node.text("description")
+		if said[about] && len(about) > 60 {
+			about = "As above."
+		}
+		said[about] = true
+		b.row("`"+name+"`", values(f.node), standard, about)
 		kinds := f.node.at("$defs").fields()
 		for _, kind := range kinds { // of sinks
-			b.row("`"+name+".`*"+kind.name+"*", "mapping", "", kind.node.text("description"))
-			addKeys(b, kind.node, name+".*"+kind.name+"*.")
+			b.row("`"+name+"."+kind.name+"`", "mapping", "", kind.node.text("description"))
+			addKeys(b, kind.node, name+"."+kind.name+".", said)
 		}
 		if len(kinds) == 0 {
-			addKeys(b, f.node, name+".")
-			addKeys(b, f.node.at("items"), name+"[].")
+			addKeys(b, f.node, name+".", said)
+			addKeys(b, f.node.at("items"), name+"[].", said)
 		}
 	}
 }
@@ -192,7 +197,7 @@ func rooms(t *testing.T) string {
 		}
 		return false
 	})
-	slices.Sort(b.rows)
+	slices.SortFunc(b.rows, func(a, b string) int { return strings.Compare(strings.ReplaceAll(a, "`", ""), strings.ReplaceAll(b, "`", "")) })
 	return b.String()
 }
 
@@ -213,7 +218,7 @@ func synopsis(t *testing.T, name string) string {
 			t.Fatal(err)
 		}
 		if file.Doc != nil {
-			if file.Name.Name != "main" && !strings.Contains(strings.Join(strings.Fields(file.Doc.Text()), " "), "must never") {
+			if file.Name.Name != "main" && !strings.Contains(strings.Join(strings.Fields(file.Doc.Text()), " "), " never ") {
 				t.Errorf("package %s does not say what it must never do", name)
 			}
 			text := new(doc.Package).Synopsis(file.Doc.Text())
