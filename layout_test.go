@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"pipeline":  {"event", "parsers", "rules", "tailers"},
 	"sinks":     {"config", "event"},
 	"privacy":   {"config", "event"},
-	"suppress":  {"event"},
+	"suppress":  {"event", "rules"},
 	"config":    {},
 	"parsers":   {"event"},
 	"rules":     {"event"},
