@@ -24,23 +24,87 @@ func settings(c *Config) reader {
 		Log:          Log{Level: "info", Format: "logfmt"},
 	}
 	const aSource = "[{path: /var/log/mail.log}]"
+	return func(d *decoder, v value) {
+		// The processor of its own needs neither logs nor sinks.
+		needed := required
+		if own, ok := v.find("suppress"); ok {
+			if _, ok := own.find("kafka"); ok {
+				needed = func(name, _ string, read reader) field { return optional(name, read) }
+			}
+		}
+		mapping(
+			needed("sources", aSource, notEmpty(&c.Sources, aSource, source)),
+			optional("rules", file(&c.Rules)),
+			optional("state_dir", folder(&c.StateDir)),
+			optional("batch", batch(&c.Batch)),
+			optional("max_line_bytes", size(&c.MaxLineBytes, 1<<10, 16<<20)),
+			optional("rotate_wait", duration(&c.RotateWait, time.Second)),
+			optional("dead_letters", deadLetters(&c.DeadLetters)),
+			optional("ready_max_lag", duration(&c.ReadyMaxLag, time.Second)),
+			optional("privacy", privacy(&c.Privacy)),
+			needed("sinks", "{stdout: {}}", sinks(&c.Sinks)),
+			optional("web", web(&c.Web)),
+			optional("log", logging(&c.Log)),
+			optional("suppress", pointer(&c.Suppress, suppress)),
+		).then(func(d *decoder, v value) {
+			if c.DeadLetters.Path == "" {
+				c.DeadLetters.Path = filepath.Join(c.StateDir, "dead-letters.ndjson")
+			}
+			if s := c.Suppress; s != nil {
+				if s.Store == "" {
+					s.Store = filepath.Join(c.StateDir, "suppressions.db")
+				}
+				if s.File == "" && s.Kafka == nil {
+					s.File = filepath.Join(c.StateDir, "suppressions.ndjson")
+				}
+				if c.Privacy.Addresses == "drop" {
+					d.fail(v.at("suppress"), "needs to tell recipients apart, but privacy.addresses: drop leaves none; write hmac or plain there, or leave suppress out")
+				}
+			}
+		})(d, v)
+	}
+}
+
+func suppress(s *Suppress) reader {
+	*s = Suppress{MaxRecipients: 1_000_000}
 	return mapping(
-		required("sources", aSource, notEmpty(&c.Sources, aSource, source)),
-		optional("rules", file(&c.Rules)),
-		optional("state_dir", folder(&c.StateDir)),
-		optional("batch", batch(&c.Batch)),
-		optional("max_line_bytes", size(&c.MaxLineBytes, 1<<10, 16<<20)),
-		optional("rotate_wait", duration(&c.RotateWait, time.Second)),
-		optional("dead_letters", deadLetters(&c.DeadLetters)),
-		optional("ready_max_lag", duration(&c.ReadyMaxLag, time.Second)),
-		optional("privacy", privacy(&c.Privacy)),
-		required("sinks", "{stdout: {}}", sinks(&c.Sinks)),
-		optional("web", web(&c.Web)),
-		optional("log", logging(&c.Log)),
-		optional("suppress", anything()),
-	).then(func(*decoder, value) {
-		if c.DeadLetters.Path == "" {
-			c.DeadLetters.Path = filepath.Join(c.StateDir, "dead-letters.ndjson")
+		optional("observe", boolean(&s.Observe)),
+		optional("store", output(&s.Store)),
+		optional("max_recipients", integer(&s.MaxRecipients, 1000, 1_000_000_000)),
+		optional("file", output(&s.File)),
+		optional("webhook", pointer(&s.Webhook, func(w *Webhook) reader { return mapping(webhook(w)...).then(checkWebhookTLS(w)) })),
+		optional("kafka", pointer(&s.Kafka, suppressKafka)),
+	).then(func(d *decoder, v value) {
+		for _, name := range []string{"file", "webhook"} {
+			if own, ok := v.find(name); ok && s.Kafka != nil {
+				d.fail(own, "is for a single host; with kafka decisions go to a topic: leave one of them out")
+			}
+		}
+	})
+}
+
+func checkGroup(s string) error {
+	if !topicName.MatchString(s) {
+		return errors.New("is no name of a group; write it with letters, digits, dots, dashes and underscores")
+	}
+	return nil
+}
+
+func suppressKafka(k *SuppressKafka) reader {
+	fields := kafka(&k.Kafka)
+	k.Group, k.Suppressions, k.Commands, k.State = "mtatap-suppress", "mtatap.suppressions", "mtatap.suppressions.commands", "mtatap.suppressions.state"
+	return mapping(append(fields,
+		optional("group", textThat(&k.Group, checkGroup)),
+		optional("suppressions", topic(&k.Suppressions)),
+		optional("commands", topic(&k.Commands)),
+		optional("state", topic(&k.State)),
+	)...).then(func(d *decoder, v value) {
+		seen := map[string]string{}
+		for _, t := range []struct{ key, name string }{{"topic", k.Topic}, {"suppressions", k.Suppressions}, {"commands", k.Commands}, {"state", k.State}} {
+			if other, ok := seen[t.name]; ok {
+				d.fail(v.at(t.key), "is the topic of %s too; give each its own", other)
+			}
+			seen[t.name] = t.key
 		}
 	})
 }
