@@ -15,12 +15,17 @@ import (
 // mayImport is the direction of dependencies: what each package may import of
 // this module. A package that is not listed may import nothing of it.
 var mayImport = map[string][]string{
-	".":         {"cli"},
-	"cli":       {"config", "event", "parsers", "pipeline", "privacy", "rules", "sinks", "tailers"},
-	"pipeline":  {"event", "parsers", "rules", "tailers"},
-	"sinks":     {"config", "event"},
-	"privacy":   {"config", "event"},
-	"suppress":  {"event", "rules"},
+	".":        {"cli"},
+	"cli":      {"config", "event", "parsers", "pipeline", "privacy", "rules", "sinks", "suppress", "suppress/cluster", "suppress/local", "suppress/store", "tailers"},
+	"pipeline": {"event", "parsers", "rules", "tailers"},
+	"sinks":    {"config", "event"},
+	"privacy":  {"config", "event"},
+	"suppress": {"event", "rules"},
+
+	"suppress/store":   {},
+	"suppress/local":   {"event", "suppress", "suppress/store"},
+	"suppress/cluster": {"suppress", "suppress/store"},
+
 	"config":    {},
 	"parsers":   {"event"},
 	"rules":     {"event"},

@@ -35,15 +35,19 @@ func encoded(e *event.Event) []byte { return new(event.Encoder).Append(nil, e) }
 func TestAnEventDecodesToTheOutcomeThatItHad(t *testing.T) {
 	var d Decoder
 	for name, change := range map[string]func(*event.Event){
-		"with everything":   nil,
-		"delivered":         func(e *event.Event) { e.Status, e.Category, e.BounceType = event.Delivered, event.CategoryDelivered, event.None },
+		"with everything": nil,
+		"delivered": func(e *event.Event) {
+			e.Status, e.Category, e.BounceType = event.Delivered, event.CategoryDelivered, event.None
+		},
 		"without a time":    func(e *event.Event) { e.Time = time.Time{} },
 		"without a message": func(e *event.Event) { e.MessageID = "" },
 		"not attempted":     func(e *event.Event) { e.NotAttempted = true },
 		"deferred":          func(e *event.Event) { e.Status, e.Action = event.Deferred, event.Watch },
-		"full":              func(e *event.Event) { e.Category, e.BounceType, e.Action = event.CategoryMailboxFull, event.Soft, event.Watch },
-		"no recipient":      func(e *event.Event) { e.Recipient = "" },
-		"an endless one":    func(e *event.Event) { e.Recipient = strings.Repeat("a", 1001) + "@b" },
+		"full": func(e *event.Event) {
+			e.Category, e.BounceType, e.Action = event.CategoryMailboxFull, event.Soft, event.Watch
+		},
+		"no recipient":   func(e *event.Event) { e.Recipient = "" },
+		"an endless one": func(e *event.Event) { e.Recipient = strings.Repeat("a", 1001) + "@b" },
 	} {
 		e := sample(change)
 		want := OutcomeOf(e)

@@ -32,11 +32,11 @@ const (
 
 // mark is how far the store has followed a partition of the state topic.
 type mark struct {
-	Next     int64  `json:"next"` // offset to go on from
-	Last     stamp  `json:"last"` // of the records up to there
-	Observed bool   `json:"observed"`
-	Offset   int64  `json:"offset"`  // of the last event in any entry
-	Command  int64  `json:"command"` // of the last command in any entry
+	Next     int64 `json:"next"` // offset to go on from
+	Last     stamp `json:"last"` // of the records up to there
+	Observed bool  `json:"observed"`
+	Offset   int64 `json:"offset"`  // of the last event in any entry
+	Command  int64 `json:"command"` // of the last command in any entry
 }
 
 var noMark = mark{Offset: -1, Command: -1}

@@ -271,10 +271,6 @@ func (w *worker) commit() error {
 func (w *worker) sweep(ctx context.Context) error {
 	policy := *w.policy.Load()
 	now := time.Now().UTC()
-	clock := now
-	if w.clock.Before(now) {
-		clock = w.clock // old logs are read: their time is what counts
-	}
 	excess := w.states.part.Count() - w.maxRecipients
 	var quiet []suppress.Quiet
 	for from, more := "", true; more; {
@@ -287,7 +283,7 @@ func (w *worker) sweep(ctx context.Context) error {
 				from, more = name, true
 				return false
 			}
-			state, decisions := suppress.Expire(e.State, now)
+			state, decisions, forget := e.State.Review(now, w.clock, policy)
 			switch {
 			case len(decisions) > 0:
 				e.State = state
@@ -295,7 +291,7 @@ func (w *worker) sweep(ctx context.Context) error {
 				for _, d := range decisions {
 					all = append(all, decided{name, d})
 				}
-			case state.Forgettable(clock, policy):
+			case forget:
 				entries[name] = nil
 				excess--
 			case excess > 0 && state.Suppression == nil:
