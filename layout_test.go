@@ -26,13 +26,16 @@ var mayImport = map[string][]string{
 	"suppress/local":   {"event", "suppress", "suppress/store"},
 	"suppress/cluster": {"suppress", "suppress/store"},
 
-	"config":    {},
-	"parsers":   {"event"},
-	"rules":     {"event"},
-	"tailers":   {"event"},
-	"event":     {},
-	"e2e":       {"e2e/lab"},
-	"e2e/lab":   {"event"},
+	"config":  {},
+	"parsers": {"event"},
+	"rules":   {"event"},
+	"tailers": {"event"},
+	"event":   {},
+	"e2e":     {"e2e/lab"},
+	"e2e/lab": {"event"},
+
+	"e2e/suppress": {"e2e/lab"},
+
 	"bench":     {},
 	"testdata":  {},
 	"grafana":   {},
