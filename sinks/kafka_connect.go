@@ -15,6 +15,44 @@ import (
 	"mtatap/config"
 )
 
+// KafkaConnection is what programs that read and write topics need beside a sink.
+type KafkaConnection struct {
+	Client      *kafka.Client
+	Dialer      *kafka.Dialer // of consumer groups
+	Compression kafka.Compression
+	cfg         config.Kafka
+}
+
+// ConnectKafka returns the connection of cfg, for the given topics. It does not
+// connect yet; it fails only where the settings or the TLS files are unusable.
+func ConnectKafka(cfg config.Kafka, topics ...string) (*KafkaConnection, error) {
+	codec, err := compression(cfg.Compression)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTransport(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t.MetadataTopics = topics
+	return &KafkaConnection{
+		Client:      &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Timeout: attemptTimeout, Transport: t},
+		Dialer:      &kafka.Dialer{ClientID: t.ClientID, Timeout: dialTimeout, DualStack: true, TLS: t.TLS, SASLMechanism: t.SASL},
+		Compression: codec,
+		cfg:         cfg,
+	}, nil
+}
+
+// Hint says what to look at when err persists; "" if it speaks for itself.
+func (c *KafkaConnection) Hint(err error) string { return kafkaHint(err, c.cfg) }
+
+// Close closes idle connections.
+func (c *KafkaConnection) Close() { c.Client.Transport.(*kafka.Transport).CloseIdleConnections() }
+
+// KafkaPartition returns the partition of key among n, as the sink and the Java
+// client choose it.
+func KafkaPartition(key string, n int) int { return partitionOf(key, n) }
+
 func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
 	t := &kafka.Transport{
 		Dial:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
