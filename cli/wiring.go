@@ -125,7 +125,7 @@ func (w *wiring) labels(set *rules.Set) sinks.Labels {
 	var l sinks.Labels
 	for _, s := range w.config.Sources {
 		if s.Format == parsers.Auto {
-			l.Possible = []event.MTA{event.Postfix, event.Exim, event.Haraka}
+			l.Possible = parsers.MTAs()
 		} else {
 			l.MTAs = append(l.MTAs, event.MTA(s.Format))
 		}
