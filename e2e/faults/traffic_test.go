@@ -1,11 +1,12 @@
 //go:build e2e
 
-package e2e
+package faults
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -85,6 +86,18 @@ func (t *traffic) line(now time.Time) string {
 		t.under = slices.Delete(t.under, i, i+1)
 	}
 	return line
+}
+
+// single returns the lines of a message to one recipient who gets no other.
+func (t *traffic) single(now time.Time) string {
+	m := t.message()
+	m.todo = m.todo[:1]
+	var b strings.Builder
+	for len(m.todo) > 0 {
+		b.WriteString(t.advance(m, now) + "\n")
+	}
+	m.todo, m.deferred, m.stage = nil, nil, stageRemove
+	return b.String()
 }
 
 func (t *traffic) message() *message {
