@@ -81,12 +81,15 @@ const (
 	GapMissing = "missing_remainder"
 	// GapTruncated: the file was cut while it was read and there is no copy.
 	GapTruncated = "truncated"
+	// GapCopied: the file was copied and cut while it was written, or while
+	// nobody looked; what was written in between is in neither, if anything was.
+	GapCopied = "copytruncate"
 	// GapUnreadable: a rotated file is corrupt or cannot be read to its end.
 	GapUnreadable = "unreadable"
 )
 
 // GapKinds returns all kinds of gap, for pre-initialised metrics.
-func GapKinds() []string { return []string{GapMissing, GapTruncated, GapUnreadable} }
+func GapKinds() []string { return []string{GapMissing, GapTruncated, GapCopied, GapUnreadable} }
 
 // Events is told what happens to a file, from within Begin and Next.
 type Events interface {

@@ -237,9 +237,21 @@ func (f *Follower) read(ctx context.Context) (Chunk, error) {
 func (f *Follower) detach(g *generation) {
 	f.log.Info("log was truncated", "path", f.path, "offset", g.offset)
 	g.want, g.from, g.gap = g.record(), nil, GapTruncated
+	now := f.opts.Now()
+	g.quiet, g.seen = now.Sub(g.grown) >= writeLull && now.Sub(g.whole) < writeLull, g.reach
 	if err := g.close(); err != nil {
 		f.log.Debug("cannot close log", "path", f.path, "err", err)
 	}
+}
+
+// copied counts a gap unless all that was written to g, which was cut, is in
+// its copy s or was read. Whoever wrote until then may have gone on between.
+func (f *Follower) copied(g *generation, s *sighting) {
+	if g.gap != GapTruncated || g.quiet && s.kind == plain && s.info.Size() == g.seen {
+		return
+	}
+	f.opts.Events.Gap(GapCopied)
+	f.log.Warn("lines that were written between the copy of a log and its truncation may be lost; rotate by renaming", "path", f.path, "kind", GapCopied)
 }
 
 // ended finishes a compressed generation: at its end, or where it is damaged.

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// writeLull is how long a log must not have grown before it is believed that
+// nothing was written to it between being copied and being cut.
+const writeLull = 2 * time.Second
+
 // lastLineWait is how long a rotated file must not have grown before its last
 // line is believed to stay without a newline.
 const lastLineWait = 5 * time.Second
@@ -39,6 +43,7 @@ type generation struct {
 	rotated     bool      // no longer at the path
 	reach       int64     // how far the file was seen to reach
 	grown       time.Time // when it was last seen to grow
+	whole       time.Time // when it was last seen to have what had been read of it
 	troubled    bool      // a read error has been logged
 	unwatchable bool
 
@@ -48,6 +53,8 @@ type generation struct {
 	from  *record // where silent reading starts; nil for none
 	ghost bool
 	gap   string // kind of gap if it is not found again
+	quiet bool   // the file was not being written to when it was cut
+	seen  int64  // how far it had been seen to reach by then
 }
 
 // next returns the next chunk: errEnd if there is none for now, io.EOF if
@@ -100,6 +107,7 @@ func (g *generation) nextPlain(buf *buffer, limit int64, now time.Time, final bo
 		if m < n || !bytes.Equal(b[:n], g.marker) {
 			return Chunk{}, errTruncated
 		}
+		g.whole = now
 		if limit >= 0 {
 			// Silent lines must not be those of another file.
 			if ok, err := g.has(g.want); err != nil {

@@ -159,6 +159,7 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 				// g was truncated, and the copy was made before the last lines
 				// of it were read.
 				f.recordAsDone(s)
+				f.copied(g, s)
 				g.gap = ""
 			}
 		}
@@ -183,6 +184,7 @@ func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sight
 				return err
 			}
 			if ok {
+				f.copied(g, s)
 				f.settle(s, g)
 			}
 		}
