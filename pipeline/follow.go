@@ -168,7 +168,7 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, parser: parser, metrics: metrics, log: log, acks: f.acks}
 	tail.Beat = func() { r.beat(&r.readAt) }
 	follower := tailers.NewFollower(file, tail)
-	r.input, r.follower, r.position = follower, follower, follower.Position
+	r.input, r.follower, r.position, r.glance = follower, follower, follower.Position, follower.Glance
 	follower.Resume(position, memory)
 	position, err = follower.Begin(ctx)
 	if err != nil {

@@ -46,6 +46,7 @@ type Follower struct {
 
 	buf       buffer
 	promised  bool // the last chunk said More
+	parked    bool // Glance has closed files that are to be read
 	idle      int
 	looked    time.Time // when the path was looked at last
 	surveyed  time.Time // when the folder was
@@ -164,8 +165,35 @@ func (f *Follower) Next(ctx context.Context) (Chunk, error) {
 	}
 }
 
+// Glance looks for rotations while the caller has no use for lines, as in an
+// outage of what they go to; it is to be called every second or so then, from
+// the goroutine of Next. Rotated files of which nothing was read are noted but
+// not kept open, so that a deleted log gives its disk space back: one that is
+// gone before it could be read is a gap. An error is that of ctx.
+func (f *Follower) Glance(ctx context.Context) error {
+	f.opts.Beat()
+	if _, err := f.look(ctx); err != nil {
+		return err
+	}
+	for _, g := range f.gens {
+		if g != f.current && g.file != nil && g.offset == 0 && g.want.Offset == 0 {
+			if err := g.park(); err != nil {
+				f.log.Debug("cannot close log", "path", f.path, "err", err)
+			}
+			f.parked = true
+		}
+	}
+	return nil
+}
+
 // step returns the next chunk if there is one at once, else errEnd.
 func (f *Follower) step(ctx context.Context) (Chunk, error) {
+	if f.parked {
+		if err := f.survey(ctx); err != nil {
+			return Chunk{}, err
+		}
+		f.parked = false
+	}
 	if f.opts.Now().Sub(f.looked) >= pollInterval {
 		if _, err := f.look(ctx); err != nil {
 			return Chunk{}, err

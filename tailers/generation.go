@@ -49,12 +49,13 @@ type generation struct {
 
 	// What the checkpoint says. Lines before its offset are silent; a ghost is
 	// silent as a whole, for it was finished by then.
-	want  record
-	from  *record // where silent reading starts; nil for none
-	ghost bool
-	gap   string // kind of gap if it is not found again
-	quiet bool   // the file was not being written to when it was cut
-	seen  int64  // how far it had been seen to reach by then
+	want   record
+	from   *record // where silent reading starts; nil for none
+	ghost  bool
+	gap    string // kind of gap if it is not found again
+	parked bool   // the file was there, and closed to wait for its turn
+	quiet  bool   // the file was not being written to when it was cut
+	seen   int64  // how far it had been seen to reach by then
 }
 
 // next returns the next chunk: errEnd if there is none for now, io.EOF if
@@ -310,6 +311,16 @@ func (g *generation) has(r record) (bool, error) {
 
 // drained reports whether all that the file was seen to have is consumed.
 func (g *generation) drained() bool { return g.kind == plain && g.offset >= g.reach }
+
+// park closes the file of g, of which nothing was read, so that the next survey
+// looks for it again.
+func (g *generation) park() error {
+	if g.kind == plain {
+		g.first = firstBytes(g.file) // as far as it has grown
+	}
+	g.want, g.gap, g.parked = g.record(), GapMissing, true
+	return g.close()
+}
 
 // free ends decompression.
 func (g *generation) free() {

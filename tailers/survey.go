@@ -281,7 +281,8 @@ func (f *Follower) giveUp() {
 		if g.file != nil {
 			return false
 		}
-		if g.gap != "" && g.want.Offset > 0 && !g.ghost {
+		unread := g.want.Offset > 0 || g.parked && g.want.Lead.Length > 0
+		if g.gap != "" && unread && !g.ghost {
 			f.opts.Events.Gap(g.gap)
 			f.log.Warn("what followed in a log file is gone", "path", f.path, "offset", g.want.Offset, "kind", g.gap)
 		}
