@@ -26,6 +26,7 @@ func (o outcome) name() string { return o.serial + " " + o.status }
 // traffic makes up the log of a busy Postfix: many messages under way at once,
 // some recipients deferred until they are delivered, refused or given up.
 type traffic struct {
+	patient  bool // messages never expire
 	rng      *rand.Rand
 	under    []*message
 	messages int
@@ -151,7 +152,7 @@ func (t *traffic) advance(m *message, now time.Time) string {
 	switch {
 	case len(m.deferred) == 0:
 		m.stage = stageRemove
-	case m.rounds == maxRounds:
+	case m.rounds == maxRounds && !t.patient:
 		m.stage = stageExpire
 	default:
 		m.stage, m.todo = stageActive, slices.Clone(m.deferred)
