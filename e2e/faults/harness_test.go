@@ -80,6 +80,31 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestTheSinksOfAConfigurationAreReadBack shows that -config proves something.
+func TestTheSinksOfAConfigurationAreReadBack(t *testing.T) {
+	broker := lab.StartKafka(t, lab.KafkaOptions{Secure: true})
+	broker.CreateTopic("mine", 2, nil)
+	r, sec := newRig(t), broker.Security()
+	password, cfg := filepath.Join(r.dir, "password"), filepath.Join(r.dir, "user.yaml")
+	r.writeSecret(password, sec.Password)
+	r.writeSecret(cfg, fmt.Sprintf("sources: [{path: /var/log/mail.log, format: postfix}]\nsinks:\n"+
+		"  out: {kind: kafka, brokers: [%q], topic: other, tls: {ca_file: %q}, sasl: {mechanism: scram-sha-512, username: %s, password_file: %q}}\n"+
+		"  file: {path: %q}\n  stdout: {}\n", sec.SASLAddr, sec.CAFile, sec.Username, password, filepath.Join(r.dir, "events.ndjson")))
+	r.publishTo(userTarget(t, cfg, "mine"))
+	read := r.read
+	r.read = func() map[string][]lab.KafkaRecord {
+		records := read()
+		if len(records["out"]) == 0 || len(records["file"]) == 0 {
+			t.Errorf("%d records in the topic, %d in the file", len(records["out"]), len(records["file"]))
+		}
+		return records
+	}
+	r.begin()
+	r.log.rotate()
+	r.awaitFlow()
+	r.settle()
+}
+
 // rig is all that a scenario needs: a sidecar that is not started, the log that
 // it follows and that nobody writes yet, and what it publishes to.
 type rig struct {

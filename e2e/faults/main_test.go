@@ -28,6 +28,10 @@ func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 func buildAndRun(m *testing.M) int {
 	flag.Parse()
 	// Scenarios wait most of the time, so there may be more than processors.
+	// A user's topic takes one after the other.
+	if *userConfig != "" {
+		*atOnce = 1
+	}
 	if err := flag.Set("test.parallel", fmt.Sprint(*atOnce)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2

@@ -30,6 +30,7 @@ type target struct {
 	broker *lab.Kafka
 	user   *config.Config
 	raw    map[string]any // the user's sinks as they are written
+	topic  string         // in place of the user's
 }
 
 func newTarget(t *testing.T) *target {
@@ -37,7 +38,13 @@ func newTarget(t *testing.T) *target {
 	if *userConfig == "" {
 		return &target{broker: lab.StartKafka(t, lab.KafkaOptions{Secure: true})}
 	}
-	text, err := os.ReadFile(*userConfig)
+	return userTarget(t, *userConfig, *userTopic)
+}
+
+// userTarget returns the sinks of the configuration at path, but for the topic.
+func userTarget(t *testing.T, path, topic string) *target {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,11 +54,11 @@ func newTarget(t *testing.T) *target {
 	if err := yaml.Unmarshal([]byte(os.Expand(string(text), keepUnset)), &raw); err != nil {
 		t.Fatal(err)
 	}
-	cfg, err := config.Load(*userConfig, os.LookupEnv)
+	cfg, err := config.Load(path, os.LookupEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &target{user: cfg, raw: raw.Sinks}
+	return &target{user: cfg, raw: raw.Sinks, topic: topic}
 }
 
 func keepUnset(name string) string {
@@ -71,10 +78,11 @@ func (r *rig) publishTo(t *target) {
 	sinks, reads := map[string]any{}, map[string]func() []lab.KafkaRecord{}
 	for _, s := range t.user.Sinks {
 		own, _ := t.raw[s.Name].(map[string]any)
+		own = maps.Clone(own)
 		switch {
 		case s.Kafka != nil:
-			own["topic"] = *userTopic
-			reads[s.Name] = readUserTopic(r.t, *s.Kafka)
+			own["topic"] = t.topic
+			reads[s.Name] = readUserTopic(r.t, *s.Kafka, t.topic)
 		case s.File != nil:
 			path := fmt.Sprintf("%s.faults-%d", s.File.Path, time.Now().UnixNano())
 			r.t.Cleanup(func() { _ = os.Remove(path) })
@@ -83,6 +91,7 @@ func (r *rig) publishTo(t *target) {
 		default:
 			continue // nothing can be read back from it
 		}
+		own["required"] = true
 		sinks[s.Name] = own
 	}
 	if len(reads) == 0 {
@@ -132,28 +141,28 @@ func readFile(t *testing.T, path string) []lab.KafkaRecord {
 	return recordsOf(t, string(text))
 }
 
-// readUserTopic returns what reads the records that are published to *userTopic
-// from now on. The topic must be there.
-func readUserTopic(t *testing.T, cfg config.Kafka) func() []lab.KafkaRecord {
+// readUserTopic returns what reads the records that are published to topic from
+// now on. The topic must be there, and only one scenario may use it at a time.
+func readUserTopic(t *testing.T, cfg config.Kafka, topic string) func() []lab.KafkaRecord {
 	t.Helper()
 	dialer, err := dialerOf(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	from, err := ends(dialer, cfg.Brokers[0])
+	from, err := ends(dialer, cfg.Brokers[0], topic)
 	if err != nil {
-		t.Fatalf("look at topic %s: %v", *userTopic, err)
+		t.Fatalf("look at topic %s: %v", topic, err)
 	}
 	return func() []lab.KafkaRecord {
-		to, err := ends(dialer, cfg.Brokers[0])
+		to, err := ends(dialer, cfg.Brokers[0], topic)
 		if err != nil {
-			t.Fatalf("look at topic %s: %v", *userTopic, err)
+			t.Fatalf("look at topic %s: %v", topic, err)
 		}
 		var all []lab.KafkaRecord
 		for partition, end := range to {
-			records, err := readRange(t.Context(), dialer, cfg.Brokers, partition, from[partition], end)
+			records, err := readRange(t.Context(), dialer, cfg.Brokers, topic, partition, from[partition], end)
 			if err != nil {
-				t.Fatalf("read topic %s: %v", *userTopic, err)
+				t.Fatalf("read topic %s: %v", topic, err)
 			}
 			all = append(all, records...)
 		}
@@ -200,11 +209,11 @@ func dialerOf(cfg config.Kafka) (*kafka.Dialer, error) {
 	return d, err
 }
 
-// ends returns the end of each partition of *userTopic.
-func ends(d *kafka.Dialer, broker string) (map[int]int64, error) {
+// ends returns the end of each partition of topic.
+func ends(d *kafka.Dialer, broker, topic string) (map[int]int64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	parts, err := d.LookupPartitions(ctx, "tcp", broker, *userTopic)
+	parts, err := d.LookupPartitions(ctx, "tcp", broker, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +222,7 @@ func ends(d *kafka.Dialer, broker string) (map[int]int64, error) {
 	}
 	ends := map[int]int64{}
 	for _, p := range parts {
-		conn, err := d.DialLeader(ctx, "tcp", broker, *userTopic, p.ID)
+		conn, err := d.DialLeader(ctx, "tcp", broker, topic, p.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -225,13 +234,13 @@ func ends(d *kafka.Dialer, broker string) (map[int]int64, error) {
 	return ends, nil
 }
 
-func readRange(ctx context.Context, d *kafka.Dialer, brokers []string, partition int, from, to int64) ([]lab.KafkaRecord, error) {
+func readRange(ctx context.Context, d *kafka.Dialer, brokers []string, topic string, partition int, from, to int64) ([]lab.KafkaRecord, error) {
 	if from >= to {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	r := kafka.NewReader(kafka.ReaderConfig{Brokers: brokers, Topic: *userTopic, Partition: partition, Dialer: d, MaxWait: 100 * time.Millisecond})
+	r := kafka.NewReader(kafka.ReaderConfig{Brokers: brokers, Topic: topic, Partition: partition, Dialer: d, MaxWait: 100 * time.Millisecond})
 	defer r.Close()
 	if err := r.SetOffset(from); err != nil {
 		return nil, err
