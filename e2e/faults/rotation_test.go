@@ -169,7 +169,7 @@ func (r *rig) logrotate(stanza string, told func()) {
 	r.begin()
 	for range 3 {
 		time.Sleep(time.Second)
-		if out, err := exec.Command("logrotate", "--force", "--state", filepath.Join(r.dir, "logrotate.state"), file).CombinedOutput(); err != nil {
+		if out, err := exec.Command("/usr/sbin/logrotate", "--force", "--state", filepath.Join(r.dir, "logrotate.state"), file).CombinedOutput(); err != nil {
 			r.t.Fatalf("logrotate: %v\n%s", err, out)
 		}
 	}
