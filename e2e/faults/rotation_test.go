@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -119,10 +120,11 @@ var rotationScenarios = []scenario{
 	{"a new log gets the inode of an old one", func(r *rig) {
 		r.settings["rotate_wait"] = "1s"
 		r.begin()
-		old := inode(r.t, r.source)
-		r.log.rotate()
-		time.Sleep(3 * time.Second) // until the reader lets go of it
-		r.log.compress(1)
+		old := r.rotateThrice()
+		time.Sleep(3 * time.Second) // until the reader lets go of them
+		for n := range old {
+			r.log.compress(n + 1)
+		}
 		r.log.renameOnto(withInode(r.t, old, filepath.Dir(r.source)))
 		time.Sleep(time.Second)
 		r.settle()
@@ -200,6 +202,17 @@ func remove(t *testing.T, path string) {
 	}
 }
 
+// rotateThrice rotates the log and returns the inodes that it had.
+func (r *rig) rotateThrice() (old []uint64) {
+	r.t.Helper()
+	for range 3 {
+		old = append(old, inode(r.t, r.source))
+		r.log.rotate()
+		time.Sleep(200 * time.Millisecond)
+	}
+	return old
+}
+
 func inode(t *testing.T, path string) uint64 {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -209,8 +222,9 @@ func inode(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-// withInode makes an empty file in folder that has an inode which is free.
-func withInode(t *testing.T, want uint64, folder string) (path string) {
+// withInode makes an empty file in folder that has one of those inodes, which
+// are free.
+func withInode(t *testing.T, free []uint64, folder string) (path string) {
 	t.Helper()
 	var others []string
 	defer func() {
@@ -223,7 +237,7 @@ func withInode(t *testing.T, want uint64, folder string) (path string) {
 		if err := os.WriteFile(path, nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if inode(t, path) == want {
+		if slices.Contains(free, inode(t, path)) {
 			return path
 		}
 		others = append(others, path)

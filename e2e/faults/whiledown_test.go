@@ -49,10 +49,10 @@ var whileDownScenarios = []scenario{
 		r.log.held(r.copytruncate)
 	})},
 	{"a new log gets the inode of the old one while mtatap is down", whileDown(func(r *rig) {
-		old := inode(r.t, r.source)
-		r.log.rotate()
-		r.log.compress(1)
-		r.write()
+		old := r.rotateThrice()
+		for n := range old {
+			r.log.compress(n + 1)
+		}
 		r.log.renameOnto(withInode(r.t, old, filepath.Dir(r.source)))
 	})},
 }
