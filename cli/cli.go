@@ -71,7 +71,7 @@ status by rules and publishes categorized events to Kafka, files and Prometheus.
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newSchema(env), newVersion(env))
+	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSchema(env), newVersion(env))
 	return root
 }
 

@@ -113,13 +113,13 @@ type service struct {
 // build makes everything that can fail before anything runs.
 func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *service, err error) {
 	preferMemory(r.env)
+	recent := new(recentTrouble)
+	log = recent.keepTrouble(log)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
 	metrics := pipeline.NewMetrics(registry)
 	s = &service{wiring: wiring{env: r.env, config: cfg, metrics: metrics, log: log}}
-	if s.logs, err = s.followed(); err != nil {
-		return nil, err
-	}
+	s.logs = s.followed()
 	options := pipeline.Options{Metrics: metrics, Logger: log}
 	if err := s.connect(&options); err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	options.Sinks = append(options.Sinks, pipeline.Sink{Name: "metrics", Writer: s.counters, Patient: true})
 	s.pipeline = pipeline.New(set, options)
 	listen, webConfig := firstOf(r.listen, cfg.Web.ListenAddress), firstOf(r.webConfig, cfg.Web.ConfigFile)
-	ready := func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }
-	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, ready, log); err != nil {
+	home := landing{ready: func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }, status: s.pipeline.Status, recent: recent}
+	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, home, log); err != nil {
 		return nil, err
 	}
 	if cfg.StateDir != "" {

@@ -26,26 +26,15 @@ type webServer struct {
 }
 
 // newWebServer listens on address at once, so that a taken port is told before
-// anything starts. reload loads the rules again; ready says why not, if it is not.
-func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload, ready func() error, log *slog.Logger) (*webServer, error) {
-	landing, err := web.NewLandingPage(web.LandingConfig{
-		Name:        "mtatap",
-		Description: "Why mail did not arrive: classified delivery events from mail server logs",
-		Links: []web.LandingLinks{
-			{Address: "/metrics", Text: "Metrics"},
-			{Address: "/-/healthy", Text: "Healthy"},
-			{Address: "/-/ready", Text: "Ready"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make landing page: %w", err)
-	}
+// anything starts. reload loads the rules again; home is the page at "/", whose
+// ready says why not, if it is not.
+func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", landing)
+	mux.Handle("GET /{$}", home)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "mtatap is healthy.") })
 	mux.HandleFunc("GET /-/ready", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
+		if err := home.ready(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}

@@ -40,7 +40,7 @@ func TestReloadIsForThisHostOrForThoseWhoShowWhoTheyAre(t *testing.T) {
 		{"192.0.2.7:4000", certificates, http.StatusOK},
 	} {
 		reloads := 0
-		server, err := newWebServer("127.0.0.1:0", c.config, prometheus.NewRegistry(), func() error { reloads++; return nil }, nil, slog.New(slog.DiscardHandler))
+		server, err := newWebServer("127.0.0.1:0", c.config, prometheus.NewRegistry(), func() error { reloads++; return nil }, landing{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,6 +43,17 @@ func TestTheSettingsOfTheContractLoad(t *testing.T) {
 	}
 }
 
+func TestAJournalMayBeInAFolder(t *testing.T) {
+	got := mustParse(t, `
+sources: [{journald: {units: [exim4.service, "postfix*"], directory: journal}}]
+sinks: {stdout: {}}
+`)
+	want := &Journal{Units: []string{"exim4.service", "postfix*"}, Directory: "journal"}
+	if !reflect.DeepEqual(got.Sources[0].Journald, want) {
+		t.Errorf("got %+v, want %+v", got.Sources[0].Journald, want)
+	}
+}
+
 func TestWhatIsLeftOutHasItsDefault(t *testing.T) {
 	const text = `
 sources: [{path: /var/log/mail.log}]

@@ -117,8 +117,9 @@ func matches(glob, path string) bool {
 	return ok && err == nil
 }
 
+// sameUnit gives a unit that is in both, of the same journal.
 func sameUnit(a, b *Journal) (string, bool) {
-	if a == nil || b == nil {
+	if a == nil || b == nil || a.Directory != b.Directory {
 		return "", false
 	}
 	for _, unitA := range a.Units {

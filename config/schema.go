@@ -45,14 +45,19 @@ func settings(c *Config) reader {
 	})
 }
 
-func source(s *Source) reader {
-	*s = Source{
+// DefaultSource returns a source that is told nothing but its log.
+func DefaultSource() Source {
+	return Source{
 		Format:     "auto",
 		Start:      "end",
 		Timezone:   time.Local,
 		FilterHops: []string{"127.0.0.1:10024", "127.0.0.1:10025"},
 		VERP:       []string{"+{local}={domain}@"},
 	}
+}
+
+func source(s *Source) reader {
+	*s = DefaultSource()
 	return mapping(
 		optional("path", logPath(&s.Path)),
 		optional("journald", pointer(&s.Journald, journal)),
@@ -70,6 +75,7 @@ func journal(j *Journal) reader {
 	const example = `["postfix*"]`
 	return mapping(
 		required("units", example, notEmpty(&j.Units, example, unit)),
+		optional("directory", folder(&j.Directory)),
 	)
 }
 

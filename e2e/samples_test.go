@@ -51,10 +51,29 @@ func makePostfixSamples(t *testing.T) {
 		})
 		writeSample(t, "postfix", "maillog", log, oracle)
 	})
+	for variant, messages := range map[string][]lab.Submission{
+		lab.PostfixBounces:  lab.Bounces(),
+		lab.PostfixSettings: lab.Mixed("postfix"),
+	} {
+		t.Run(variant, func(t *testing.T) {
+			server, err := lab.StartServer(lab.Scripts())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(server.Close)
+			mta := lab.StartPostfix(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: variant})
+			runMail(t, server, mta, messages)
+			if err := mta.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			writeLog(t, "postfix", variant, mta.LogPath())
+		})
+	}
 }
 
 func makeEximSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.EximAll} {
+	t.Run("bounces", makeEximBounces)
+	for _, variant := range []string{"", lab.EximAll, lab.EximPrecise} {
 		t.Run("selectors "+variant, func(t *testing.T) {
 			dir, stop := lab.StartRsyslog(t, sampleHost)
 			var log string
@@ -64,33 +83,76 @@ func makeEximSamples(t *testing.T) {
 				return mta
 			})
 			stop()
-			if variant == lab.EximAll {
+			switch syslog := filepath.Join(dir, "rfc3164.log"); variant {
+			case lab.EximAll:
 				writeSample(t, "exim", "mainlog-all", log, oracle)
-				return
+			case lab.EximPrecise:
+				writeSample(t, "exim", "mainlog-precise", log, oracle)
+				writeSample(t, "exim", "syslog-bare", syslog, oracle)
+			default:
+				writeSample(t, "exim", "mainlog", log, oracle)
+				writeSample(t, "exim", "syslog", syslog, oracle)
 			}
-			writeSample(t, "exim", "mainlog", log, oracle)
-			writeSample(t, "exim", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
 		})
 	}
 }
 
+// makeEximBounces writes a log of bounces that came in. What they say is not the
+// remote side's, so there is no oracle.
+func makeEximBounces(t *testing.T) {
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	mta := lab.StartExim(t, lab.Options{Routes: server.Routes(), Host: sampleHost, Variant: lab.EximBounces})
+	runMail(t, server, mta, lab.EximBounceMail())
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	writeLog(t, "exim", "bounces", mta.LogPath())
+}
+
 func makeHarakaSamples(t *testing.T) {
-	for _, variant := range []string{"", lab.HarakaTimestamps, lab.HarakaLogfmt, lab.HarakaJSON} {
-		t.Run("variant "+variant, func(t *testing.T) {
-			dir, stop := lab.StartRsyslog(t, sampleHost)
+	all, brief := lab.SampleSubmissions(lab.Scripts(), "haraka"), lab.BriefSubmissions(lab.Scripts(), "haraka")
+	for _, sample := range []struct {
+		name, version, variant string
+		messages               []lab.Submission
+	}{
+		{"default", "", "", all},
+		{"timestamps", "", lab.HarakaTimestamps, all},
+		{"logfmt", "", lab.HarakaLogfmt + "+" + lab.HarakaTimestamps, all},
+		{"json", "", lab.HarakaJSON + "+" + lab.HarakaTimestamps, all},
+		{"protocol", "", lab.HarakaProtocol, brief},
+		{"notice", "", lab.HarakaNotice, brief},
+		{"arriving", "", lab.HarakaArriving, lab.ArrivingSubmissions()},
+		{"2.8", lab.Haraka28, "", brief},
+		{"2.8-json", lab.Haraka28, lab.HarakaJSON + "+" + lab.HarakaTimestamps, brief},
+		{"2.8-debug", lab.Haraka28, lab.HarakaDebug, brief},
+		{"3.0", lab.Haraka30, "", brief},
+		{"3.0-logfmt", lab.Haraka30, lab.HarakaLogfmt + "+" + lab.HarakaTimestamps, brief},
+	} {
+		t.Run(sample.name, func(t *testing.T) {
+			syslog := sample.name == "default"
+			dir, stop := "", func() {}
+			if syslog {
+				dir, stop = lab.StartRsyslog(t, sampleHost)
+			}
 			var log string
-			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
-				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: variant == "", Host: sampleHost, Variant: variant})
+			oracle := sampleRunOf(t, lab.HarakaTakes(sample.version, sample.messages), func(routes map[string]netip.AddrPort) lab.MTA {
+				mta := lab.StartHaraka(t, lab.Options{Routes: routes, Syslog: syslog, Host: sampleHost, Version: sample.version, Variant: sample.variant})
 				log = mta.LogPath()
 				return mta
 			})
 			stop()
-			if variant == "" {
-				writeSample(t, "haraka", "default", log, oracle)
-				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+			if sample.variant == lab.HarakaNotice || sample.variant == lab.HarakaArriving {
+				writeLog(t, "haraka", sample.name, log) // does not tell all that the remote side knows, or more
 				return
 			}
-			writeSample(t, "haraka", variant, log, oracle)
+			writeSample(t, "haraka", sample.name, log, oracle)
+			if syslog {
+				writeSample(t, "haraka", "syslog", filepath.Join(dir, "rfc3164.log"), oracle)
+			}
 		})
 	}
 }
@@ -99,27 +161,31 @@ func makeHarakaSamples(t *testing.T) {
 // nothing more happens, stops it and returns what the remote side said.
 func sampleRun(t *testing.T, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
 	t.Helper()
+	return sampleRunOf(t, nil, start)
+}
+
+// sampleRunOf does it with other messages than those that all samples share.
+func sampleRunOf(t *testing.T, messages []lab.Submission, start func(routes map[string]netip.AddrPort) lab.MTA) []lab.Exchange {
+	t.Helper()
 	server, err := lab.StartServer(lab.Scripts())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Close)
 	mta := start(server.Routes())
-	runMail(t, server, mta, lab.SampleSubmissions(lab.Scripts(), mta.Name()))
+	if messages == nil {
+		messages = lab.SampleSubmissions(lab.Scripts(), mta.Name())
+	}
+	runMail(t, server, mta, messages)
 	if err := mta.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	return server.Oracle()
 }
 
-// writeSample keeps a log and its oracle, without what tells of this machine.
+// writeSample keeps a log and its oracle.
 func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 	t.Helper()
-	content, err := os.ReadFile(log)
-	if err != nil {
-		t.Fatal(err)
-	}
-	content = neutral(content, mta)
 	var said bytes.Buffer
 	enc := json.NewEncoder(&said)
 	enc.SetEscapeHTML(false)
@@ -128,16 +194,30 @@ func writeSample(t *testing.T, mta, format, log string, oracle []lab.Exchange) {
 			t.Fatal(err)
 		}
 	}
-	dir := filepath.Join(samples, mta)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	writeLog(t, mta, format, log)
+	writeFile(t, filepath.Join(samples, mta, format+".oracle.jsonl"), said.Bytes())
+}
+
+// writeLog keeps a log that has no oracle.
+func writeLog(t *testing.T, mta, format, log string) {
+	t.Helper()
+	content, err := os.ReadFile(log)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{format + ".log": content, format + ".oracle.jsonl": said.Bytes()} {
-		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
-			t.Fatal(err)
-		}
+	content = neutral(content, mta)
+	writeFile(t, filepath.Join(samples, mta, format+".log"), content)
+	t.Logf("%s/%s.log: %d lines, %d bytes", mta, format, bytes.Count(content, []byte("\n")), len(content))
+}
+
+func writeFile(t *testing.T, path string, content []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	t.Logf("%s/%s.log: %d lines, %d bytes, %d exchanges", mta, format, bytes.Count(content, []byte("\n")), len(content), len(oracle))
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // neutral replaces the temporary work folder by /srv/<mta> and the machine's
@@ -151,5 +231,6 @@ func neutral(log []byte, mta string) []byte {
 	replace(strings.ReplaceAll(work, "/", `\\/`), `\/srv\/`+mta)
 	replace(`rdns=[^ ]+`, "rdns=localhost")
 	replace(`"rdns":"[^"]+"`, `"rdns":"localhost"`)
+	replace(`Hello [^ ]+ \[127`, "Hello localhost [127")
 	return log
 }

@@ -1,6 +1,10 @@
 package event
 
-import "strings"
+import (
+	"iter"
+	"slices"
+	"strings"
+)
 
 // Reply is an SMTP or LMTP reply (RFC 5321 section 4.2) taken from a log.
 type Reply struct {
@@ -20,7 +24,10 @@ func ParseReply(s string) Reply {
 	s = strings.TrimSpace(s)
 	code, sep := replyCode(s)
 	if code == 0 {
-		return Reply{Text: strings.Join(splitLines(s), " ")}
+		if strings.IndexByte(s, '\n') < 0 {
+			return Reply{Text: s}
+		}
+		return Reply{Text: strings.Join(slices.Collect(splitLines(s)), " ")}
 	}
 	if sep != '-' && strings.IndexByte(s, '\n') < 0 {
 		enhanced, _ := CutEnhanced(afterCode(s))
@@ -31,31 +38,38 @@ func ParseReply(s string) Reply {
 
 // foldReply folds a reply of several lines; s starts with a reply code.
 func foldReply(s string) Reply {
-	var lines []string
-	for _, l := range splitLines(s) {
+	var few [16]string
+	lines := few[:0]
+	for l := range splitLines(s) {
 		lines = splitContinued(lines, l)
 	}
 	var r Reply
-	var words strings.Builder
 	for _, l := range lines {
-		code, _ := replyCode(l)
-		text := l
-		if code != 0 {
+		if code, _ := replyCode(l); code != 0 {
 			r.Code = code
-			r.Enhanced, text = CutEnhanced(afterCode(l))
-		}
-		if text = strings.TrimSpace(text); text != "" {
-			words.WriteByte(' ')
-			words.WriteString(text)
+			r.Enhanced, _ = CutEnhanced(afterCode(l))
 		}
 	}
-	var head [3]byte
-	head[0], head[1], head[2] = byte('0'+r.Code/100), byte('0'+r.Code/10%10), byte('0'+r.Code%10)
-	r.Text = string(head[:])
+	var text strings.Builder
+	text.Grow(len(s) + len(" ") + len(r.Enhanced))
+	for _, digit := range [...]int{r.Code / 100, r.Code / 10 % 10, r.Code % 10} {
+		text.WriteByte(byte('0' + digit))
+	}
 	if r.Enhanced != "" {
-		r.Text += " " + r.Enhanced
+		text.WriteByte(' ')
+		text.WriteString(r.Enhanced)
 	}
-	r.Text += words.String()
+	for _, l := range lines {
+		words := l
+		if code, _ := replyCode(l); code != 0 {
+			_, words = CutEnhanced(afterCode(l))
+		}
+		if words = strings.TrimSpace(words); words != "" {
+			text.WriteByte(' ')
+			text.WriteString(words)
+		}
+	}
+	r.Text = text.String()
 	return r
 }
 
@@ -178,17 +192,15 @@ func EnhancedLen(s string) int {
 	return i
 }
 
-func splitLines(s string) []string {
-	if strings.IndexByte(s, '\n') < 0 {
-		return []string{s}
-	}
-	var lines []string
-	for l := range strings.SplitSeq(s, "\n") {
-		if l = strings.TrimRight(l, "\r"); l != "" {
-			lines = append(lines, l)
+// splitLines yields the lines of s that hold something, without their ends.
+func splitLines(s string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for l := range strings.SplitSeq(s, "\n") {
+			if l = strings.TrimRight(l, "\r"); l != "" && !yield(l) {
+				return
+			}
 		}
 	}
-	return lines
 }
 
 func digit(c byte) bool { return c >= '0' && c <= '9' }

@@ -19,6 +19,7 @@ type exim struct {
 	opts     Options
 	envelope envelopeReader
 	stamps   stamps
+	verp     verp
 	messages *memory[eximMessage]
 	deferred deferralPool
 	splits   eximSplits
@@ -26,7 +27,7 @@ type exim struct {
 }
 
 func newExim(opts Options) *exim {
-	p := &exim{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p := &exim{opts: opts, stamps: stamps{zone: opts.zone()}, verp: newVERP(opts.VERP)}
 	p.clear()
 	return p
 }
@@ -172,7 +173,9 @@ type eximKind uint8
 const (
 	eximNoInterest eximKind = iota
 	eximArrival
+	eximUntried
 	eximCompleted
+	eximOutput
 	eximStatus
 	eximRefusal
 )
@@ -180,18 +183,17 @@ const (
 // tells reports whether a record gives a delivery.
 func (k eximKind) tells() bool { return k == eximStatus || k == eximRefusal }
 
-// kindOf tells what a record is by its first bytes. "*>", what was not sent
-// because of -N, is of no interest.
+// kindOf tells what a record is by its first bytes.
 func (p *exim) kindOf(r *eximRecord) eximKind {
 	s := r.rest
 	if r.id != "" && len(s) > 3 && s[2] == ' ' {
 		switch s[:2] {
 		case "==":
-			if !p.opts.NonAttempts && isEximNonAttempt(s[3:]) {
-				return eximNoInterest
+			if !p.opts.NonAttempts && isEximTooEarly(s[3:]) {
+				return eximUntried
 			}
 			return eximStatus
-		case "=>", "->", ">>", "**":
+		case "=>", "->", ">>", "**", "*>":
 			return eximStatus
 		case "<=", "(=":
 			return eximArrival
@@ -199,6 +201,9 @@ func (p *exim) kindOf(r *eximRecord) eximKind {
 	}
 	if r.id != "" && strings.HasPrefix(s, "Completed") && (len(s) == 9 || s[9] == ' ') {
 		return eximCompleted
+	}
+	if r.id != "" && len(p.verp) > 0 && strings.HasPrefix(s, "<") {
+		return eximOutput
 	}
 	if p.opts.Rejects && isEximRefusal(s) {
 		return eximRefusal
@@ -236,13 +241,24 @@ func bestStamp(inner, outer string) string {
 	return inner
 }
 
+// startsOrEnds reports whether a record is of a message's arrival, of a delivery
+// or of its completion.
+func (r *eximRecord) startsOrEnds() bool {
+	head, _, _ := strings.Cut(r.rest, " ")
+	switch head {
+	case "<=", "(=", "=>", "->", ">>", "**", "==", "*>", "Completed":
+		return true
+	}
+	return false
+}
+
 // recognizeExim reports whether line surely is of an Exim main log.
 func recognizeExim(line string) bool {
 	var r envelopeReader
 	e, ok := r.read(line)
 	if ok {
 		rec := readEximRecord(e.message)
-		return strings.HasPrefix(e.tag, "exim") || rec.stamp != "" && rec.id != ""
+		return strings.HasPrefix(e.tag, "exim") || rec.id != "" && (rec.stamp != "" || rec.startsOrEnds())
 	}
 	rec := readEximRecord(line)
 	if rec.stamp == "" {

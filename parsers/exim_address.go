@@ -61,16 +61,22 @@ func startsEximFields(s string) bool {
 		return false
 	}
 	switch s[1] {
-	case 'R', 'T', 'Q':
+	case 'R', 'T', 'Q', 'D': // D= is what Exim 3 calls a router of local parts
 		return s[2] == '='
 	case 'F', 'P', 'S':
 		return strings.HasPrefix(s, " F=<") || strings.HasPrefix(s, " P=<") || strings.HasPrefix(s, " SRS=<")
-	case 'd', 'r', 't':
-		return strings.HasPrefix(s, " defer (") || strings.HasPrefix(s, " routing defer (") || strings.HasPrefix(s, " transporting defer (")
+	case 'd', 'r', 't', 'm':
+		return isEximWrapper(s[1:]) || strings.HasPrefix(s, " defer (") || strings.HasPrefix(s, " routing defer (") || strings.HasPrefix(s, " transporting defer (")
 	case ':':
 		return s[2] == ' '
 	}
 	return false
+}
+
+// isEximWrapper reports whether s starts with what Exim says of a failure when it
+// runs as the wrapper of a mail program, without a colon in front.
+func isEximWrapper(s string) bool {
+	return strings.HasPrefix(s, "routing yielded a ") || strings.HasPrefix(s, "mua_wrapper ")
 }
 
 // splitEximAddress splits an address part; ok is false if s is none.

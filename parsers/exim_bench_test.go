@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"mtatap/event"
 )
@@ -19,6 +18,9 @@ var eximBenchLines = map[string][]string{
 		eximHead + `=> g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
 	"delivered through syslog": {
 		"Nov 23 19:26:45 mta-out exim[146]: " + eximHead + `=> ok@text.example R=dnslookup T=remote_smtp H=mx.text.example [198.51.100.1] C="250 2.0.0 Ok: queued as 400000002"`},
+	"output of a command": {
+		eximNullSender,
+		eximHead + `<news+john=example.com@sender.example>: bounces transport output: 550 5.1.1 user unknown`},
 	"remembered": {
 		eximHead + `<= sender@sender.example U=root P=local S=389 id=sent-ok.64@sender.example`,
 		eximHead + `Completed`},
@@ -51,8 +53,8 @@ func BenchmarkExim(b *testing.B) {
 }
 
 func TestEximLinesWithoutADeliveryDoNotAllocate(t *testing.T) {
-	for _, name := range []string{"remembered", "uninteresting"} {
-		p := newExim(Options{Rejects: name == "remembered"})
+	for _, name := range []string{"remembered", "output of a command", "uninteresting"} {
+		p := newExim(Options{Rejects: name == "remembered", VERP: []string{"+{local}={domain}@"}})
 		var lines []Line
 		for _, text := range eximBenchLines[name] {
 			lines = append(lines, eximTestLine(text, 0))
@@ -72,85 +74,15 @@ func TestEximReadsHostileLinesInLinearTime(t *testing.T) {
 		"colons": "a: ", "brackets": " <", "quoted originals": ` <"a`, "fields": " R=x", "closed brackets": " <a b> R=",
 		"quotes": `"`, "backslashes": `\n5`, "replies": `\n550-x`, "parents": " (a", "octal": `\303`,
 	} {
-		for _, flag := range []string{"=> ", "** ", "== x@y.example R=a T=b defer (1)", `=> x@y.example R=a C="250 `, "** x@y.example R=a: SMTP error from remote mail server after end of data: 550-", "<= ", "H=x rejected RCPT "} {
+		for _, flag := range []string{"=> ", "** ", "== x@y.example R=a T=b defer (1)", `=> x@y.example R=a C="250 `, "** x@y.example R=a: SMTP error from remote mail server after end of data: 550-", "<= ", "<", "H=x rejected RCPT "} {
 			line := eximTestLine(eximHead+flag+strings.Repeat(unit, 64<<10/len(unit)), 0)
 			start := time.Now()
-			newExim(Options{Rejects: true}).Parse(nil, line)
+			p := newExim(Options{Rejects: true, VERP: []string{"+{local}={domain}@"}})
+			p.Parse(nil, eximTestLine(eximNullSender, 0))
+			p.Parse(nil, line)
 			if took := time.Since(start); took > 2*time.Second {
 				t.Errorf("%s behind %q took %v", name, flag, took)
 			}
 		}
 	}
-}
-
-func FuzzExim(f *testing.F) {
-	for _, lines := range eximBenchLines {
-		f.Add([]byte(strings.Join(lines, "\n")), true)
-	}
-	f.Add([]byte(eximHead2+`== a@b@c <"a@b"@c> R=r T=t defer (110): Connection timed out H=m [::1]:25*: SMTP timeout after end of data DT=1s`), false)
-	f.Add([]byte(eximGreylisted+"\n"+eximTooEarly+"\n"+eximGaveUp), true)
-	f.Add([]byte("Nov 23 19:30:46 h exim[1]: [1/2] "+eximHead+"=> |/bin/x <y> (a@b) <c@d> R=x T=y\nNov 23 19:30:46 h exim[1]: [2/2] QT=1d"), true)
-	f.Add([]byte(eximHead+`H=c (h) [1.2.3.4] x@y F=<u> rejected after DATA: R=a T=b C="550 x"`), true)
-	f.Fuzz(func(t *testing.T, text []byte, requested bool) {
-		p := newExim(Options{Rejects: requested, NonAttempts: requested, MaxRemembered: 4})
-		var all []event.Delivery
-		for i, l := range strings.Split(string(text), "\n") {
-			got, _ := p.Parse(nil, eximTestLine(l, int64(i)))
-			if len(got) > 2 { // one of an unfinished record, one of the line
-				t.Fatalf("%d deliveries from one line", len(got))
-			}
-			all = append(all, got...)
-		}
-		snapshot := p.Snapshot(nil)
-		all = append(all, p.Flush(nil)...)
-		q := newExim(p.opts)
-		if err := q.Restore(snapshot); err != nil {
-			t.Fatalf("Restore of a snapshot: %v", err)
-		}
-		if string(q.Snapshot(nil)) != string(snapshot) {
-			t.Error("a restored snapshot differs")
-		}
-		held := 0
-		p.messages.each(func(_ []byte, m *eximMessage) {
-			for i := range m.deferred {
-				held += m.deferred[i].size()
-			}
-		})
-		if held != p.deferred.bytes {
-			t.Errorf("%d bytes are held and %d counted", held, p.deferred.bytes)
-		}
-		q.Restore(text)
-		for _, d := range all {
-			if d.Status == event.StatusUnknown || d.Status == event.Rejected && !requested || d.NotAttempted && !requested {
-				t.Errorf("status %v", d.Status)
-			}
-			if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) || d.Relay.Port < 0 || d.Relay.Port > 65535 {
-				t.Errorf("code %d, port %d", d.SMTPCode, d.Relay.Port)
-			}
-			if strings.Contains(d.Diagnostic, "\n") || utf8.Valid(text) && !utf8.ValidString(d.Diagnostic) {
-				t.Errorf("diagnostic %q", d.Diagnostic)
-			}
-			if strings.ContainsAny(d.QueueID, " <>") || d.Raw == "" || d.MTA != event.Exim {
-				t.Errorf("delivery %+v", d)
-			}
-		}
-	})
-}
-
-func FuzzEximRestore(f *testing.F) {
-	p := newExim(Options{})
-	for i, l := range []string{eximBenchLines["remembered"][0], eximGreylisted, "Nov 23 19:30:46 h exim[1]: [1/2] " + eximHead + "=> a@b R=x T=y"} {
-		p.Parse(nil, eximTestLine(l, int64(i)))
-	}
-	f.Add(p.Snapshot(nil))
-	f.Add([]byte{eximSnapshotVersion, 0})
-	f.Fuzz(func(t *testing.T, snapshot []byte) {
-		p := newExim(Options{MaxRemembered: 8})
-		if err := p.Restore(snapshot); err != nil && p.messages.len()+len(p.splits.pending) > 0 {
-			t.Error("something is remembered after an error")
-		}
-		p.Parse(nil, eximTestLine(eximBenchLines["delivered"][0], 0))
-		p.Parse(nil, eximTestLine("Nov 23 19:30:46 h exim[1]: [2/2] x", 1))
-		p.Flush(nil)
-	})
 }

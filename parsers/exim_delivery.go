@@ -20,6 +20,9 @@ type eximFields struct {
 	strerror             string
 	message              string
 	hasMessage           bool
+	commanded            string // recipient in the RCPT TO that the message is about
+	reply                string // that the message holds, as logged
+	gaveUp               bool   // the message says only that Exim tries no longer
 	queued               event.Seconds
 }
 
@@ -38,10 +41,11 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	default:
 		d.Status = event.Delivered
 	}
-	if d.Status == event.Delivered && strings.HasPrefix(s, "blackhole (") {
-		// An ACL discarded every recipient; the line names none.
+	if d.Status == event.Delivered && strings.HasPrefix(s, "blackhole (") || d.Status == event.Bounced && isEximWrapper(s) {
+		// An ACL discarded every recipient, or all failed; the line names none.
 		p.messages.get(d.QueueID).join(&d)
 		d.Phase, d.Diagnostic = event.PhaseLocal, s
+		p.verp.recoverRecipient(&d)
 		return append(dst, d), nil
 	}
 	address, original, rest, ok := cutEximAddress(s)
@@ -56,7 +60,7 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	case f.router == "" && f.transport == "" && !f.hasMessage && !f.deferred:
 		return dst, eximNoFields
 	}
-	d.NotAttempted = f.notAttempted()
+	d.NotAttempted = flag == "*>" || f.notAttempted()
 	setEximRecipient(&d, address, original)
 	m := p.messages.get(d.QueueID)
 	m.join(&d)
@@ -73,7 +77,8 @@ func (p *exim) deliver(dst []event.Delivery, kind eximKind, r *eximRecord, src *
 	} else {
 		f.explain(&d, m.lastOutcome(d.Recipient))
 	}
-	p.follow(m, &d)
+	p.follow(m, &d, f.gaveUp)
+	p.recover(m, &d, &f, address, original)
 	return append(dst, d), nil
 }
 
@@ -92,10 +97,10 @@ func setEximRecipient(d *event.Delivery, address, original string) {
 	d.RecipientSource = event.RecipientFromLog
 }
 
-// isEximNonAttempt reports whether s, what follows "== ", says that Exim did not
-// try: close to half of all deferrals, so they are sorted out first.
-func isEximNonAttempt(s string) bool {
-	if !strings.Contains(s, " defer (-5") && !strings.Contains(s, " defer (-23)") {
+// isEximTooEarly reports whether s, what follows "== ", says that the retry time
+// is not reached: close to half of all deferrals, so they are sorted out first.
+func isEximTooEarly(s string) bool {
+	if !strings.Contains(s, " defer (-5") {
 		return false
 	}
 	_, _, rest, ok := cutEximAddress(s)
@@ -104,14 +109,38 @@ func isEximNonAttempt(s string) bool {
 	}
 	var f eximFields
 	f.read(rest)
-	return f.notAttempted()
+	return f.tooEarly()
 }
 
-// notAttempted reports whether the error number says that Exim did not try: the
-// domain is held, the retry time is not reached, or it is left to a queue run.
+// tooEarly reports whether the retry time of the domain, the recipient or all
+// hosts is not reached. Older versions count from -51, which is something else
+// today.
+func (f *eximFields) tooEarly() bool {
+	const tainted, domain, hosts = -51, -52, -54
+	return f.deferred && (f.errno <= domain && f.errno >= hosts ||
+		f.errno == tainted && strings.HasPrefix(f.message, "retry time not reached"))
+}
+
+// eximNotTried are the heads of reasons to leave a delivery to a queue run.
+var eximNotTried = [...]string{
+	"SMTP delivery explicitly queued",
+	"first-pass only routing due to ",
+	"domain matches queue_smtp_domains",
+}
+
+// notAttempted reports whether Exim says that it did not try: too early, the
+// domain is held, or it is left to a queue run.
 func (f *eximFields) notAttempted() bool {
-	const held, retryTime, concurrency = -23, -52, -57
-	return f.deferred && (f.errno == held || f.errno <= retryTime && f.errno >= concurrency)
+	const held, localOnly, concurrency = -23, -55, -57
+	if !f.deferred {
+		return false
+	}
+	for _, head := range eximNotTried {
+		if strings.HasPrefix(f.message, head) {
+			return true
+		}
+	}
+	return f.errno == held || f.errno <= localOnly && f.errno >= concurrency || f.tooEarly()
 }
 
 // read reads " K=value", " defer (n)[: strerror]", bare flags, and at last
@@ -126,7 +155,10 @@ func (f *eximFields) read(s string) {
 			f.setMessage(s[2:])
 			return
 		}
-		s = strings.TrimPrefix(s, " ")
+		if s = strings.TrimPrefix(s, " "); isEximWrapper(s) {
+			f.setMessage(s)
+			return
+		}
 		if rest, ok := strings.CutPrefix(s, "defer ("); ok && !f.deferred {
 			if s, ok = f.readErrno(rest); ok {
 				continue
@@ -145,6 +177,10 @@ func (f *eximFields) setMessage(s string) {
 	f.message, f.hasMessage = strings.TrimPrefix(s, " "), true
 }
 
+// eximUnknownErrno stands for an error number of the system, which differ, where
+// something else than a number is written.
+const eximUnknownErrno = 1 << 16
+
 // readErrno reads "n)[: strerror]", the latter only behind a positive number.
 func (f *eximFields) readErrno(s string) (rest string, ok bool) {
 	number, rest, ok := strings.Cut(s, ")")
@@ -153,7 +189,10 @@ func (f *eximFields) readErrno(s string) (rest string, ok bool) {
 	}
 	n, err := strconv.Atoi(number)
 	if err != nil {
-		return s, false
+		if !isEximWord(number) {
+			return s, false
+		}
+		n = eximUnknownErrno
 	}
 	f.deferred, f.errno = true, n
 	if n > 0 && strings.HasPrefix(rest, ": ") {
@@ -230,6 +269,16 @@ func eximFieldName(s string) string {
 	return ""
 }
 
+// isEximWord reports whether s consists of letters, digits and dots.
+func isEximWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if !isAlnum(s[i]) && s[i] != '.' {
+			return false
+		}
+	}
+	return s != ""
+}
+
 // eximTokenLen returns the length of the value at the head of s: up to a space,
 // or to a colon before a space or the end.
 func eximTokenLen(s string) int {
@@ -288,7 +337,9 @@ func cutEximHost(s string) (event.Relay, string) {
 	if relay.Host == "["+relay.IP+"]" {
 		relay.Host = relay.IP
 	}
-	relay.Port, t = cutPort(t)
+	if relay.Port, t = cutPort(t); len(t) > 1 && t[0] == ':' && t[1] != ' ' {
+		t = t[eximTokenLen(t):] // no number
+	}
 	return relay, strings.TrimPrefix(t, "*")
 }
 

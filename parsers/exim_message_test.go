@@ -3,6 +3,7 @@ package parsers
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,51 @@ func TestEximExpiryRepeatsTheLastOutcome(t *testing.T) {
 	}
 }
 
+func TestEximCountsTheAttemptsOfAMessageReadFromItsArrival(t *testing.T) {
+	const (
+		arrival   = eximHead + `<= s@sender.example U=root P=local S=389`
+		delivered = eximHead + `=> g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1] C="250 ok"`
+		other     = eximHead + `== h@grey.example R=dnslookup T=remote_smtp defer (111): Connection refused`
+		refused   = eximHead + `** g@grey.example R=dnslookup T=remote_smtp H=mx.grey.example [198.51.100.1]: SMTP error from remote mail server after RCPT TO:<g@grey.example>: 450 later: retry timeout exceeded`
+	)
+	for name, c := range map[string]struct {
+		lines []string
+		want  []int
+	}{
+		"delivered at once":                    {[]string{arrival, delivered}, []int{1}},
+		"delivered after two deferrals":        {[]string{arrival, eximGreylisted, eximTooEarly, eximGreylisted, delivered}, []int{1, 2, 3}},
+		"beside another recipient":             {[]string{arrival, eximGreylisted, other, other, delivered}, []int{1, 1, 2, 2}},
+		"given up without another attempt":     {[]string{arrival, eximGreylisted, eximGaveUp}, []int{1, 1}},
+		"given up at the last attempt":         {[]string{arrival, eximGreylisted, refused}, []int{1, 2}},
+		"given up without any attempt":         {[]string{arrival, eximTooEarly, eximGaveUp}, []int{0}},
+		"not where the arrival was not read":   {[]string{eximGreylisted, delivered}, []int{0, 0}},
+		"anew for the next message of that id": {[]string{arrival, eximGreylisted, arrival, delivered}, []int{1, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []int
+			for _, d := range parseExim(t, Options{}, c.lines...) {
+				got = append(got, d.Attempt)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("attempts %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestEximDoesNotCountAttemptsOfMoreRecipientsThanItRemembers(t *testing.T) {
+	p := newExim(Options{})
+	feedExim(t, p, nil, eximHead+`<= s@sender.example U=root P=local S=389`)
+	for i := range maxDeferrals {
+		feedExim(t, p, nil, fmt.Sprintf(eximHead+`== r%d@b.example R=r T=t defer (-1): no`, i))
+	}
+	for _, line := range []string{eximGreylisted, eximGreylisted, eximHead + `=> r1@b.example R=r T=t`} {
+		if got := feedExim(t, p, nil, line); len(got) != 1 || got[0].Attempt != 0 {
+			t.Errorf("%q gave %+v, want no attempt", line, got)
+		}
+	}
+}
+
 func TestEximForgetsARecipientThatIsDoneWith(t *testing.T) {
 	for _, flag := range []string{"=>", "**"} {
 		p := newExim(Options{})
@@ -69,7 +115,7 @@ func TestEximForgetsARecipientThatIsDoneWith(t *testing.T) {
 
 func TestEximMemoryOfDeferralsIsBounded(t *testing.T) {
 	evicted := 0
-	p := newExim(Options{Evicted: func() { evicted++ }})
+	p := newExim(Options{Counts: Counts{Evicted: func() { evicted++ }}})
 	long := strings.Repeat("x", 900)
 	for i := range 40_000 {
 		feedExim(t, p, nil, fmt.Sprintf(`2026-11-23 19:26:45 1xVZgb-%06d-2t == %s@b.example R=r T=t defer (-1): %s`, i, long, long))
@@ -102,6 +148,21 @@ func TestEximSnapshotKeepsWhatIsRemembered(t *testing.T) {
 	for _, bad := range [][]byte{nil, {9}, {eximSnapshotVersion}, append(p.Snapshot(nil), 0)} {
 		if err := q.Restore(bad); err == nil || q.messages.len() > 0 || q.deferred.bytes > 0 {
 			t.Errorf("Restore(%v) = %v with %d messages, want an error and none", bad, err, q.messages.len())
+		}
+	}
+}
+
+func TestLinesThatSayNothingWasTriedAreCounted(t *testing.T) {
+	const early = eximHead + `== ann@shop.example R=lookup T=smtp defer (-53): retry time not reached for any host for 'shop.example'`
+	for _, c := range []struct {
+		nonAttempts         bool
+		wantEvents, counted int
+	}{{false, 0, 1}, {true, 1, 0}} {
+		counted := 0
+		p := newExim(Options{NonAttempts: c.nonAttempts, Counts: Counts{NotTried: func() { counted++ }}})
+		got, err := p.Parse(nil, Line{Text: []byte(early), Origin: &event.Origin{}})
+		if err != nil || len(got) != c.wantEvents || counted != c.counted {
+			t.Errorf("non_attempts %v: %d events, %d counted, %v", c.nonAttempts, len(got), counted, err)
 		}
 	}
 }

@@ -7,9 +7,12 @@ import (
 	"mtatap/event"
 )
 
-// confirm sets what C="..." tells of a delivery that worked.
+// confirm sets what C="..." tells of a delivery that worked, or that option -N
+// suppressed.
 func (f *eximFields) confirm(d *event.Delivery) {
-	if f.hasConfirmation {
+	if d.NotAttempted {
+		d.Phase, d.Diagnostic = event.PhaseQueue, f.confirmation
+	} else if f.hasConfirmation {
 		setEximReply(d, f.confirmation)
 	} else if !f.relay.Known() {
 		d.Phase = event.PhaseLocal
@@ -23,9 +26,9 @@ func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 	s := f.message
 	if d.Status == event.Bounced {
 		s = f.cutTimes(d, s)
-		if reason, ok := cutEximExpiry(s); ok {
+		if reason, ok := f.cutExpiry(s); ok {
 			d.Status = event.Expired
-			if reason == "" {
+			if f.gaveUp = reason == ""; f.gaveUp {
 				if d.Phase = event.PhaseQueue; last != nil {
 					last.explain(d)
 				}
@@ -40,6 +43,13 @@ func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 	if f.explainDialogue(d, s) {
 		return
 	}
+	if strerror, rest, ok := strings.Cut(s, ": "); ok && f.strerror == "" {
+		f.strerror = strerror // in front of the message, where a delivery failed at once
+		if f.explainDialogue(d, rest) {
+			return
+		}
+		f.strerror = ""
+	}
 	d.Phase = f.ownPhase(s)
 	switch {
 	case s == "":
@@ -51,7 +61,8 @@ func (f *eximFields) explain(d *event.Delivery, last *deferral) {
 }
 
 // cutTimes cuts " QT=time" and " DT=time" off the end of a failure's message,
-// where delivery-time selectors put them.
+// where delivery-time selectors put them. Logs with their times blotted out are
+// read as well.
 func (f *eximFields) cutTimes(d *event.Delivery, s string) string {
 	for range 2 {
 		i := strings.LastIndexByte(s, ' ')
@@ -62,25 +73,33 @@ func (f *eximFields) cutTimes(d *event.Delivery, s string) string {
 		if !ok || name != "DT" && name != "QT" {
 			break
 		}
-		t := eximDuration(value)
-		if _, known := t.Value(); !known {
+		if !strings.HasSuffix(value, "s") || !isEximWord(value) {
 			break
 		}
 		if s = s[:i]; name == "QT" {
-			d.Delay = t
+			d.Delay = eximDuration(value)
 		}
 	}
 	return s
 }
 
-// cutEximExpiry reports whether a failure's message says that Exim gave up after
+// cutExpiry reports whether a failure's message says that Exim gave up after
 // deferrals, and returns the earlier error in front of that, "" if there is none.
-func cutEximExpiry(s string) (reason string, ok bool) {
+// What a peer refused for good was not deferred, whatever its reply ends in.
+func (f *eximFields) cutExpiry(s string) (reason string, ok bool) {
 	const gaveUp = "retry timeout exceeded"
 	if s == gaveUp {
 		return "", true
 	}
 	if reason, ok = strings.CutSuffix(s, ": "+gaveUp); ok {
+		var d event.Delivery
+		if !f.explainDialogue(&d, reason) || !strings.HasPrefix(f.reply, "5") {
+			return reason, true // the first line of a reply is what Exim goes by
+		}
+		switch d.Phase {
+		case event.PhaseMail, event.PhaseRcpt, event.PhaseData, event.PhaseDot:
+			return s, false
+		}
 		return reason, true
 	}
 	if strings.HasPrefix(s, "all hosts") && strings.Contains(s, "have been failing for a long time") ||
@@ -95,21 +114,25 @@ func cutEximExpiry(s string) (reason string, ok bool) {
 // stage follows.
 var eximDialogues = [...]struct {
 	head  string
-	reply bool // what follows the stage is the peer's reply
-	final bool // a reply for one recipient after the data
+	link  string // old versions name the peer before this, "host [ip]"
+	reply bool   // what follows the stage is the peer's reply
+	final bool   // a reply for one recipient after the data
 }{
-	{"SMTP error from remote mail server after ", true, false},
-	{"SMTP error from remote mailer after ", true, false}, // before 4.80
-	{"LMTP error after ", true, true},
-	{"PRDR error after ", true, true},
-	{"Malformed SMTP reply in response to ", true, false},
-	{"Malformed SMTP reply (an empty line) in response to ", false, false},
-	{"Malformed LMTP reply in response to ", true, false},
-	{"Malformed LMTP reply after ", true, false},
-	{"Remote host closed connection in response to ", false, false},
-	{"LMTP connection closed after ", false, false},
-	{"SMTP timeout after ", false, false},
-	{"LMTP timeout after ", false, false},
+	{"SMTP error from remote mail server after ", "", true, false},
+	{"SMTP error from remote mailer after ", "", true, false}, // before 4.80
+	{"LMTP error after ", "", true, true},
+	{"PRDR error after ", "", true, true},
+	{"Malformed SMTP reply in response to ", "", true, false},
+	{"Malformed SMTP reply from ", " in response to ", true, false},
+	{"Malformed SMTP reply (an empty line) in response to ", "", false, false},
+	{"Malformed LMTP reply in response to ", "", true, false},
+	{"Malformed LMTP reply after ", "", true, false},
+	{"Remote host closed connection in response to ", "", false, false},
+	{"Remote host ", " closed connection in response to ", false, false},
+	{"LMTP connection closed after ", "", false, false},
+	{"SMTP timeout after ", "", false, false},
+	{"SMTP timeout while connected to ", " after ", false, false},
+	{"LMTP timeout after ", "", false, false},
 }
 
 // explainDialogue reads a message about a dialogue; false means it is none.
@@ -119,12 +142,24 @@ func (f *eximFields) explainDialogue(d *event.Delivery, s string) bool {
 		if !ok {
 			continue
 		}
-		phase, reply := cutEximStage(rest)
+		if form.link != "" {
+			var relay event.Relay
+			relay, rest = cutEximHost(rest)
+			if rest, ok = strings.CutPrefix(rest, form.link); !ok || relay.IP == "" {
+				continue
+			}
+			if !d.Relay.Known() {
+				d.Relay = relay
+			}
+		}
+		phase, recipient, reply := cutEximStage(rest)
+		f.commanded = recipient
 		if d.Phase = phase; form.final && phase == event.PhaseData && f.relay.Known() {
 			d.Phase = event.PhaseDot // the smtp transport still names its last command
 		}
 		if form.reply {
-			setEximReply(d, f.cutHostOfReply(d, reply))
+			f.reply = f.cutHostOfReply(d, reply)
+			setEximReply(d, f.reply)
 			if d.SMTPCode != 0 || form.final || strings.HasPrefix(form.head, "SMTP error") {
 				return true
 			}
@@ -184,8 +219,8 @@ var eximStages = []phaseHead{
 }
 
 // cutEximStage cuts "[pipelined ]STAGE: " off the head of s. Addresses in a
-// stage may hold anything in quotes.
-func cutEximStage(s string) (phase event.Phase, rest string) {
+// stage may hold anything in quotes. recipient is that of a RCPT command.
+func cutEximStage(s string) (phase event.Phase, recipient, rest string) {
 	phase, s, ok := cutPhaseHead(strings.TrimPrefix(s, "pipelined "), eximStages)
 	if ok && strings.HasPrefix(s, "<") {
 		end := eximClosing(s[1:])
@@ -193,16 +228,19 @@ func cutEximStage(s string) (phase event.Phase, rest string) {
 			end = strings.Index(s, ">: ") - 1
 		}
 		if end >= 0 {
+			if phase == event.PhaseRcpt {
+				recipient = s[1 : 1+end]
+			}
 			s = s[end+2:]
 		}
 	}
 	if _, reply, ok := strings.Cut(s, ": "); ok {
-		return phase, reply
+		return phase, recipient, reply
 	}
 	if strings.HasSuffix(s, ":") {
-		return phase, ""
+		return phase, recipient, ""
 	}
-	return phase, s
+	return phase, recipient, s
 }
 
 // eximReasons are the heads of reasons of Exim's own that tell a phase.
@@ -214,6 +252,9 @@ var eximReasons = []phaseHead{
 	{"lowest numbered MX record points to local host", event.PhaseDNS},
 	{"all host address lookups failed", event.PhaseDNS},
 	{"remote host address is the local host", event.PhaseDNS},
+	{"smtp transport found host", event.PhaseDNS}, // ... to be local
+	{"missing MX", event.PhaseDNS},
+	{"lookup of host", event.PhaseDNS},
 	{"no host found", event.PhaseDNS},
 	{"unknown mail domain", event.PhaseDNS},
 	{"domain missing or malformed", event.PhaseDNS},
@@ -231,7 +272,7 @@ var eximReasons = []phaseHead{
 	{"Retry time not yet reached", event.PhaseQueue},
 	{"domain is held", event.PhaseQueue},
 	{"failed to write a data block", event.PhaseDot},
-	{"utf8 support required but not offered", event.PhaseMail},
+	{"utf8 support required", event.PhaseMail},
 	{"Failed to connect to socket", event.PhaseConnect},
 	{"Connection timed out", event.PhaseConnect},
 	{"Connection refused", event.PhaseConnect},
@@ -259,7 +300,7 @@ func (f *eximFields) ownPhase(s string) event.Phase {
 	switch {
 	case f.notAttempted():
 		return event.PhaseQueue
-	case f.errno > 0 && !f.relay.Known() && f.transport != "" && f.message == "":
+	case f.errno > 0 && f.transport != "" && f.message == "":
 		return event.PhaseConnect
 	case !f.relay.Known():
 		return event.PhaseLocal
@@ -271,26 +312,26 @@ func (f *eximFields) ownPhase(s string) event.Phase {
 // where a line of a reply follows, and the octal escapes of UTF-8. Backslashes
 // are not escaped, so other escapes stay as they are: they may be the text's own.
 func unescapeExim(s string) string {
-	if strings.IndexByte(s, '\\') < 0 {
+	i := strings.IndexByte(s, '\\')
+	if i < 0 {
 		return s
 	}
 	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' {
-			if strings.HasPrefix(s[i+1:], "n") && continuesReply(s[i+2:]) {
-				b = append(b, '\n')
-				i++
-				continue
-			}
-			if n := eximOctalLen(s[i:]); n > 0 {
-				b = appendEximOctal(b, s[i:i+n], i+n == len(s))
-				i += n - 1
-				continue
-			}
+	for ; i >= 0; i = strings.IndexByte(s, '\\') {
+		b = append(b, s[:i]...)
+		s = s[i:]
+		n := eximOctalLen(s)
+		switch {
+		case n > 0:
+			b = appendEximOctal(b, s[:n], n == len(s))
+		case strings.HasPrefix(s, `\n`) && continuesReply(s[2:]):
+			b, n = append(b, '\n'), 2
+		default:
+			b, n = append(b, '\\'), 1
 		}
-		b = append(b, s[i])
+		s = s[n:]
 	}
-	return string(b)
+	return string(append(b, s...))
 }
 
 // continuesReply reports whether s starts with a line of a reply, or with what

@@ -31,17 +31,29 @@ func (p *exim) refuse(dst []event.Delivery, r *eximRecord, src *eximSource) []ev
 	if refused.recipient != "" {
 		d.Recipient, d.RecipientSource = refused.recipient, event.RecipientFromLog
 	}
-	const callout = "SMTP error from remote mail server after "
-	if i := strings.Index(refused.text, callout); i >= 0 {
-		_, refused.text = cutEximStage(refused.text[i+len(callout):])
-	}
-	setEximReply(&d, refused.text)
+	setEximReply(&d, cutEximCallout(refused.text))
 	return append(dst, d)
+}
+
+// cutEximCallout returns what the next host replied when it was asked for the
+// recipient, if that is what text tells, or else text.
+func cutEximCallout(text string) string {
+	const callout = "SMTP error from remote mail server after "
+	if i := strings.Index(text, callout); i >= 0 {
+		_, _, reply := cutEximStage(text[i+len(callout):])
+		return reply
+	}
+	if strings.HasPrefix(text, `response to "`) { // older versions
+		if _, reply, ok := strings.Cut(text, "] was: "); ok {
+			return reply
+		}
+	}
+	return text
 }
 
 // isEximRefusal reports whether a record says that this host refused something.
 func isEximRefusal(s string) bool {
-	if !strings.Contains(s, "rejected") {
+	if !strings.Contains(s, "rejected") && !strings.Contains(s, "refused") {
 		return false
 	}
 	s, _, _ = strings.Cut(s, "\n")
@@ -52,6 +64,9 @@ func isEximRefusal(s string) bool {
 // readEximRefusal reads "[H=host ...][U=user] [F=<sender>] [temporarily ]rejected
 // COMMAND ...[: text]" from left to right.
 func readEximRefusal(s string) (r eximRefused, ok bool) {
+	if r, ok = readEximDropped(s); ok {
+		return r, true
+	}
 	for s != "" {
 		s = strings.TrimPrefix(s, " ")
 		if rest, ok := strings.CutPrefix(strings.TrimPrefix(s, "temporarily "), "rejected "); ok {
@@ -83,6 +98,38 @@ func readEximRefusal(s string) (r eximRefused, ok bool) {
 	return r, false
 }
 
+// readEximDropped reads what Exim says where it refuses a client without an ACL:
+// "refused connection from host (reason)", "Connection from host refused:
+// reason" and "SMTP protocol synchronization error (reason): rejected ...".
+func readEximDropped(s string) (r eximRefused, ok bool) {
+	r.phase = event.PhaseConnect
+	if rest, ok := strings.CutPrefix(s, "refused connection from "); ok {
+		if i := strings.LastIndex(rest, " ("); i >= 0 {
+			r.text = strings.TrimSuffix(rest[i+2:], ")")
+		}
+		return r, true
+	}
+	if rest, ok := strings.CutPrefix(s, "Connection from "); ok {
+		_, r.text, ok = strings.Cut(rest, " refused: ")
+		return r, ok
+	}
+	const unsynchronized = "SMTP protocol synchronization error"
+	rest, ok := strings.CutPrefix(s, unsynchronized+" (")
+	if !ok {
+		return r, false
+	}
+	reason, rest, ok := strings.Cut(rest, "): rejected ")
+	if !ok {
+		return r, false
+	}
+	r.text = unsynchronized + " (" + reason + ")"
+	if quoted, ok := strings.CutPrefix(rest, `"`); ok {
+		verb := quoted[:min(len(quoted), 4)]
+		r.phase = commandPhase(strings.ToUpper(verb))
+	}
+	return r, true
+}
+
 // eximRefusedCommands are what can be refused. ETRN, VRFY and EXPN are no mail.
 var eximRefusedCommands = []phaseHead{
 	{"RCPT ", event.PhaseRcpt},
@@ -91,6 +138,7 @@ var eximRefusedCommands = []phaseHead{
 	{"EHLO", event.PhaseHelo},
 	{"HELO", event.PhaseHelo},
 	{"connection", event.PhaseConnect},
+	{"from ", event.PhaseDot},
 	{"DATA", event.PhaseData},
 	{"after DATA", event.PhaseDot},
 	{"during MIME ACL checks", event.PhaseDot},
@@ -113,7 +161,7 @@ func (r *eximRefused) readCommand(s string) bool {
 		switch address := s[1 : 1+end]; r.phase {
 		case event.PhaseRcpt:
 			r.recipient = address
-		case event.PhaseMail:
+		case event.PhaseMail, event.PhaseDot:
 			r.sender, r.hasSender = address, true
 		}
 		s = s[end+2:]

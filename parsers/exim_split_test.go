@@ -95,17 +95,28 @@ func TestEximReadsRefusalsOnRequest(t *testing.T) {
 		record string
 		want   outcome
 	}{
-		"a recipient":                    {`H=client.example (helo) [192.0.2.77]:1234 I=[192.0.2.1]:25 X=TLS1.3:A:256 CV=no DN="CN=x rejected RCPT <f@f>" F=<user@client.example> rejected RCPT <a@b.example>: relay not permitted`, outcome{event.PhaseRcpt, "user@client.example", "a@b.example", 0, "relay not permitted"}},
-		"a recipient without a reason":   {`H=[192.0.2.77] F=<> rejected RCPT <alice@example.net>`, outcome{event.PhaseRcpt, "", "alice@example.net", 0, ""}},
-		"a quoted recipient":             {`H=c [192.0.2.77] F=<u@c> temporarily rejected RCPT <"a>b: c"@x.example>: 451 later`, outcome{event.PhaseRcpt, "u@c", `"a>b: c"@x.example`, 451, "451 later"}},
-		"a callout":                      {`H=c [192.0.2.77] F=<u@c> rejected RCPT <p@corp.example>: mx [198.51.100.1] : SMTP error from remote mail server after RCPT TO:<p@corp.example>: 550 5.1.1 no`, outcome{event.PhaseRcpt, "u@c", "p@corp.example", 550, "550 5.1.1 no"}},
-		"a sender":                       {`H=c [192.0.2.77] rejected MAIL <r@c.example>: logged differently: => H=fake [1.2.3.4]`, outcome{event.PhaseMail, "r@c.example", "", 0, "logged differently: => H=fake [1.2.3.4]"}},
-		"a message too big":              {`rejected MAIL FROM:<u@c.example> H=c [192.0.2.77]: message too big: size=9 max=5`, outcome{event.PhaseMail, "u@c.example", "", 0, "message too big: size=9 max=5"}},
-		"a connection":                   {`H=[192.0.2.88] rejected connection in "connect" ACL: 554 5.7.1 go away`, outcome{event.PhaseConnect, "", "", 554, "554 5.7.1 go away"}},
-		"a greeting":                     {`H=c (evil) [192.0.2.77] rejected EHLO or HELO evil: helo not liked`, outcome{event.PhaseHelo, "", "", 0, "helo not liked"}},
-		"a message after its data":       {`1xVZh1-0000Uh-04 H=c [192.0.2.77] F=<u@c> rejected after DATA: malware "Eicar" found`, outcome{event.PhaseDot, "u@c", "", 0, `malware "Eicar" found`}},
-		"the next host of a cut-through": {`1xVZgz-0000RH-0Y H=c [192.0.2.77] cut@d.example F=<u@c> rejected after DATA: R=dnslookup T=remote_smtp H=mx [198.51.100.50] C="554 5.7.1 no"`, outcome{event.PhaseDot, "u@c", "cut@d.example", 554, "554 5.7.1 no"}},
-		"a local submission":             {`1xVZgv-0000Q4-2h F=<s@s.example> rejected by non-SMTP ACL: header says no`, outcome{event.PhaseLocal, "s@s.example", "", 0, "header says no"}},
+		"a recipient":                           {`H=client.example (helo) [192.0.2.77]:1234 I=[192.0.2.1]:25 X=TLS1.3:A:256 CV=no DN="CN=x rejected RCPT <f@f>" F=<user@client.example> rejected RCPT <a@b.example>: relay not permitted`, outcome{event.PhaseRcpt, "user@client.example", "a@b.example", 0, "relay not permitted"}},
+		"a recipient without a reason":          {`H=[192.0.2.77] F=<> rejected RCPT <alice@example.net>`, outcome{event.PhaseRcpt, "", "alice@example.net", 0, ""}},
+		"a quoted recipient":                    {`H=c [192.0.2.77] F=<u@c> temporarily rejected RCPT <"a>b: c"@x.example>: 451 later`, outcome{event.PhaseRcpt, "u@c", `"a>b: c"@x.example`, 451, "451 later"}},
+		"a callout":                             {`H=c [192.0.2.77] F=<u@c> rejected RCPT <p@corp.example>: mx [198.51.100.1] : SMTP error from remote mail server after RCPT TO:<p@corp.example>: 550 5.1.1 no`, outcome{event.PhaseRcpt, "u@c", "p@corp.example", 550, "550 5.1.1 no"}},
+		"a sender":                              {`H=c [192.0.2.77] rejected MAIL <r@c.example>: logged differently: => H=fake [1.2.3.4]`, outcome{event.PhaseMail, "r@c.example", "", 0, "logged differently: => H=fake [1.2.3.4]"}},
+		"a message too big":                     {`rejected MAIL FROM:<u@c.example> H=c [192.0.2.77]: message too big: size=9 max=5`, outcome{event.PhaseMail, "u@c.example", "", 0, "message too big: size=9 max=5"}},
+		"a connection":                          {`H=[192.0.2.88] rejected connection in "connect" ACL: 554 5.7.1 go away`, outcome{event.PhaseConnect, "", "", 554, "554 5.7.1 go away"}},
+		"a greeting":                            {`H=c (evil) [192.0.2.77] rejected EHLO or HELO evil: helo not liked`, outcome{event.PhaseHelo, "", "", 0, "helo not liked"}},
+		"a message after its data":              {`1xVZh1-0000Uh-04 H=c [192.0.2.77] F=<u@c> rejected after DATA: malware "Eicar" found`, outcome{event.PhaseDot, "u@c", "", 0, `malware "Eicar" found`}},
+		"the next host of a cut-through":        {`1xVZgz-0000RH-0Y H=c [192.0.2.77] cut@d.example F=<u@c> rejected after DATA: R=dnslookup T=remote_smtp H=mx [198.51.100.50] C="554 5.7.1 no"`, outcome{event.PhaseDot, "u@c", "cut@d.example", 554, "554 5.7.1 no"}},
+		"a callout, as older versions wrote it": {`H=[192.0.2.77] U=root F=<u@c> rejected RCPT <z@remote.example>: response to "RCPT TO:<z@remote.example>" from 127.0.0.1 [127.0.0.1] was: 550-not\n550 liked`, outcome{event.PhaseRcpt, "u@c", "z@remote.example", 550, "550 not liked"}},
+		"a message that was torn":               {`rejected from <u@c.example> H=(c) [192.0.2.77]: Non-CRLF-terminated header, under CHUNKING: message abandoned`, outcome{event.PhaseDot, "u@c.example", "", 0, "Non-CRLF-terminated header, under CHUNKING: message abandoned"}},
+		"a message for the time being":          {`1xVZh1-0000Uh-04 H=c [192.0.2.77] F=<u@c> temporarily rejected after DATA: 451 4.7.1 later`, outcome{event.PhaseDot, "u@c", "", 451, "451 4.7.1 later"}},
+		"a message before its data":             {`H=c [192.0.2.77] F=<u@c> rejected DATA: no`, outcome{event.PhaseData, "u@c", "", 0, "no"}},
+		"a part of a message":                   {`1xVZh1-0000Uh-04 H=c [192.0.2.77] F=<u@c> rejected during MIME ACL checks: no`, outcome{event.PhaseDot, "u@c", "", 0, "no"}},
+		"an empty reason":                       {`1xVZh1-0000Uh-04 H=c [192.0.2.77] F=<u@c> rejected after DATA`, outcome{event.PhaseDot, "u@c", "", 0, ""}},
+		"a connection for the time being":       {`H=[192.0.2.77] temporarily rejected connection in "connect" ACL`, outcome{event.PhaseConnect, "", "", 0, ""}},
+		"a host that is refused":                {`refused connection from [192.0.2.77] (host_reject_connection)`, outcome{event.PhaseConnect, "", "", 0, "host_reject_connection"}},
+		"too many connections":                  {`Connection from [192.0.2.77] refused: too many connections`, outcome{event.PhaseConnect, "", "", 0, "too many connections"}},
+		"a client that speaks too soon":         {`SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised): rejected "mail from:<u@c>" H=(c) [192.0.2.77] next input="rcpt to`, outcome{event.PhaseMail, "", "", 0, "SMTP protocol synchronization error (next input sent too soon: pipelining was not advertised)"}},
+		"a client that does not wait":           {`SMTP protocol synchronization error (input sent without waiting for greeting): rejected connection from H=[192.0.2.77] input="helo"`, outcome{event.PhaseConnect, "", "", 0, "SMTP protocol synchronization error (input sent without waiting for greeting)"}},
+		"a local submission":                    {`1xVZgv-0000Q4-2h F=<s@s.example> rejected by non-SMTP ACL: header says no`, outcome{event.PhaseLocal, "s@s.example", "", 0, "header says no"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := parseExim(t, Options{Rejects: true}, head+c.record)
@@ -122,6 +133,8 @@ func TestEximReadsRefusalsOnRequest(t *testing.T) {
 		`H=c [192.0.2.77] rejected ETRN example.net`,
 		`H=c [192.0.2.77] Warning: rejected RCPT <a@b>: x`,
 		`H=c [192.0.2.77] F=<d@c> RCPT <a@b.example>: discarded by MAIL ACL: rejected RCPT <a@b>`,
+		`H=c [192.0.2.77] sender verify fail for <u@c>: response to "RCPT TO:<u@c>" from 127.0.0.1 [127.0.0.1] was: 550 refused connection from`,
+		`H=c [192.0.2.77] rejected VRFY foo@bar`,
 		`SMTP call from c [192.0.2.77] dropped: rejected RCPT <a@b>`,
 	} {
 		if got := parseExim(t, Options{Rejects: true}, head+record); len(got) > 0 {

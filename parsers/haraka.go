@@ -26,7 +26,9 @@ type haraka struct {
 	memory   *memory[harakaTransaction]
 	bytes    int // held by all transactions
 	maxBytes int
+	verp     verp
 	loose    []byte // the failed connection that the line before told of, without an item
+	torn     int    // lines that a value with line breaks may still have
 	scratch  []byte
 	split    bool // the log is of a server with always_split
 	detailed bool // the log has INFO lines, thus every failed attempt
@@ -34,27 +36,36 @@ type haraka struct {
 }
 
 func newHaraka(opts Options) *haraka {
-	p := &haraka{opts: opts, stamps: stamps{zone: opts.zone()}, maxBytes: maxHarakaBytes}
+	p := &haraka{opts: opts, stamps: stamps{zone: opts.zone()}, verp: newVERP(opts.VERP), maxBytes: maxHarakaBytes}
 	p.clear()
 	return p
 }
 
 // Parse implements Parser.
 func (p *haraka) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
-	body, _, _, _ := harakaBody(&p.envelope, view(line.Text))
+	if p.torn > 0 {
+		p.mend(line.Text)
+		return dst, nil
+	}
+	body, _, _ := harakaBody(p.envelope.read, view(line.Text))
 	rec, ok := readHaraka(body)
 	if !ok {
 		return dst, nil
 	}
 	p.detailed = p.detailed || rec.level == "INFO"
 	loose := p.loose
-	p.loose = p.loose[:0]
+	if !rec.leadsToDeferral() {
+		p.loose = p.loose[:0]
+	}
 	switch {
 	case rec.origin == "core":
 		return p.inbound(dst, line, &rec)
 	case rec.origin != "outbound":
 		return dst, nil
 	case rec.uuid == "-":
+		if isHarakaFailure(rec.message) {
+			return p.unjoined(dst, line)
+		}
 		p.window.outbound(rec.message)
 		if strings.HasPrefix(rec.message, "Failed to get ") {
 			p.loose = appendHarakaTrouble(p.loose, &rec)
@@ -79,12 +90,21 @@ func (p *haraka) outbound(dst []event.Delivery, line Line, rec *harakaRecord, lo
 	switch m := rec.message; {
 	case strings.HasPrefix(m, "recipient <"):
 		return p.refused(dst, line, id, number)
-	case strings.HasPrefix(m, "Temp failing "), strings.HasPrefix(m, "bouncing mail: "), strings.HasPrefix(m, "Bouncing mail: "):
+	case isHarakaFailure(m):
 		return p.failed(dst, line, id, number, loose)
+	case isHarakaDropped(m):
+		return p.dropped(dst, line, id, number)
+	case !p.detailed && isHarakaFault(rec):
+		return p.faulted(dst, line, id, number)
 	default:
 		p.progress(rec, id, number)
 		return dst, nil
 	}
+}
+
+// isHarakaFailure reports whether m is about the failure of a whole item.
+func isHarakaFailure(m string) bool {
+	return hasHarakaPrefix(m, "Temp failing ", "bouncing mail: ", "Bouncing mail: ")
 }
 
 // cutHarakaItem splits the uuid of an item into its transaction and its number.
@@ -115,22 +135,30 @@ type harakaLine struct {
 	delivery event.Delivery // what all deliveries of the line share
 }
 
-func (p *haraka) retain(line Line) *harakaLine {
-	raw := string(line.Text)
-	body, stamp, host, copied := harakaBody(&p.envelope, raw)
-	if copied {
-		body = strings.Clone(body)
+// retain reads line from a copy of its own into l, with what t, which may be nil,
+// remembers of the message.
+func (p *haraka) retain(l *harakaLine, line Line, t *harakaTransaction) {
+	var b strings.Builder
+	if t != nil {
+		b.Grow(len(line.Text) + len(t.sender) + len(t.mid))
+		b.Write(line.Text)
+		b.Write(t.sender)
+		b.Write(t.mid)
+	} else {
+		b.Write(line.Text)
 	}
-	l := &harakaLine{}
+	raw, joined := b.String()[:len(line.Text)], b.String()[len(line.Text):]
+	body, stamp, host := harakaBody(p.envelope.readKept, raw)
 	l.harakaRecord, _ = readHaraka(body)
-	l.delivery = event.Delivery{
-		MTA: event.Haraka, Host: host, Program: "outbound", QueueID: l.uuid,
-		Origin: line.Origin, Offset: line.Offset, Raw: raw,
-	}
+	d := &l.delivery
+	d.MTA, d.Host, d.Program, d.QueueID = event.Haraka, host, "outbound", l.uuid
+	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw
 	if stamp != "" {
-		l.delivery.Time, _ = p.stamps.time(stamp, line.Reference)
+		d.Time, _ = p.stamps.time(stamp, line.Reference)
 	}
-	return l
+	if t != nil {
+		d.Sender, d.MessageID, d.SenderKnown = joined[:len(t.sender)], joined[len(t.sender):], t.senderKnown
+	}
 }
 
 // text returns a value of the line without its escapes.
@@ -148,17 +176,6 @@ func unescapeHaraka(s string) string {
 	return string(appendUnescaped(nil, s))
 }
 
-// from adds what is known of the message.
-func (l *harakaLine) from(t *harakaTransaction) {
-	if t == nil {
-		return
-	}
-	if l.delivery.SenderKnown = t.senderKnown; t.senderKnown {
-		l.delivery.Sender = string(t.sender)
-	}
-	l.delivery.MessageID = string(t.mid)
-}
-
 // to returns the delivery for a recipient as the transaction named it.
 func (l *harakaLine) to(addr string) event.Delivery {
 	d := l.delivery
@@ -166,13 +183,32 @@ func (l *harakaLine) to(addr string) event.Delivery {
 	return d
 }
 
-// appendHarakaOnce appends d unless the deliveries from start on, which are
-// those of the same line, have its recipient.
-func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event.Delivery {
-	for i := start; i < len(dst); i++ {
-		if dst[i].Recipient == d.Recipient {
-			return dst
+// give appends the delivery for the recipient addr, unless the deliveries from
+// start on, which are those of the same line, have it.
+func (l *harakaLine) give(dst []event.Delivery, start int, addr string) []event.Delivery {
+	if givenHaraka(dst[start:], addr) {
+		return dst
+	}
+	dst = append(dst, l.delivery)
+	d := &dst[len(dst)-1]
+	d.Recipient, d.RecipientSource = addr, event.RecipientFromLog
+	return dst
+}
+
+func givenHaraka(given []event.Delivery, addr string) bool {
+	for i := range given {
+		if given[i].Recipient == addr {
+			return true
 		}
+	}
+	return false
+}
+
+// appendHarakaOnce appends d unless the deliveries from start on have its
+// recipient.
+func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event.Delivery {
+	if givenHaraka(dst[start:], d.Recipient) {
+		return dst
 	}
 	return append(dst, d)
 }
@@ -189,7 +225,8 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	if t == nil {
 		return dst, nil // a bounce of Haraka's own: its recipient is not logged
 	}
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, t)
 	fields, _ := l.harakaRecord.delivered()
 	var domain, ip, rcpts string
 	d := &l.delivery
@@ -232,7 +269,7 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 		d.Relay = event.Relay{Host: ip} // the path of a socket
 	}
 	d.EnhancedCode, _ = event.CutEnhanced(d.Diagnostic)
-	l.from(t)
+	t.known(number).giveReply(d)
 	p.learn(t, number, counts)
 	m := harakaMatch{item: number, domain: domain, split: p.split, deferred: counts.deferred}
 	open := t.waiting(m)
@@ -244,7 +281,7 @@ func (p *haraka) delivered(dst []event.Delivery, line Line, id string, number in
 	// More than were delivered: lines are missing, so nobody knows which.
 	for i := range t.recipients {
 		if r := &t.recipients[i]; open <= counts.delivered && t.waits(i, m) {
-			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+			dst = l.give(dst, before, string(r.addr))
 			r.item, r.state = number, harakaClosed
 		}
 	}
@@ -328,7 +365,8 @@ func sameHarakaDomain(addr, item string) bool {
 
 // refused reads "recipient <R> deferred: REPLY" and "recipient <R> rejected: REPLY".
 func (p *haraka) refused(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, p.memory.get(id))
 	rest, _ := strings.CutPrefix(l.text(l.message), "recipient ")
 	addr, rest, ok := cutHarakaAddress(rest)
 	if !ok {
@@ -344,7 +382,6 @@ func (p *haraka) refused(dst []event.Delivery, line Line, id string, number int3
 		}
 	}
 	t, isNew := p.remember(id)
-	l.from(t)
 	it := t.known(number)
 	d := l.to(addr)
 	setHarakaReply(&d, reply)

@@ -1,51 +1,145 @@
 package parsers
 
 import (
-	"net/netip"
 	"strings"
 
 	"mtatap/event"
 )
 
-const triedAllMXs = "Tried all MXs"
+const (
+	triedAllMXs      = "Tried all MXs"
+	harakaTempFailed = "Some recipients temp failed: "
+)
 
 const lastHarakaPhase = uint8(event.PhaseQueue)
 
 // failed reads a line about a whole item: "Temp failing QF for N seconds: REASON"
 // or "bouncing mail: REASON".
 func (p *haraka) failed(dst []event.Delivery, line Line, id string, number int32, loose []byte) ([]event.Delivery, error) {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, p.memory.get(id))
 	status, attempt, reason, ok := readHarakaFailure(l.text(l.message))
 	if !ok {
 		return dst, errHarakaDeferral
 	}
-	t, isNew := p.remember(id)
+	return p.fails(dst, &l, harakaFailure{id, number, status, attempt, reason}, loose), nil
+}
+
+// harakaFailure is the end of an attempt that failed for an item.
+type harakaFailure struct {
+	id      string // of the transaction
+	number  int32
+	status  event.Status
+	attempt int // 0 if the line has none
+	reason  string
+}
+
+// fails gives the failure to the recipients that it is about.
+func (p *haraka) fails(dst []event.Delivery, l *harakaLine, f harakaFailure, loose []byte) []event.Delivery {
+	t, isNew := p.remember(f.id)
 	before := t.size
-	it := t.item(number)
-	if it != nil && reason == triedAllMXs {
+	it := t.item(f.number)
+	if it != nil && f.reason == triedAllMXs {
 		it.adopt(loose)
 	}
-	l.delivery.Status = status
-	if l.delivery.Attempt = attempt; attempt == 0 {
+	l.delivery.Status = f.status
+	if l.delivery.Attempt = f.attempt; f.attempt == 0 {
 		l.delivery.Attempt = p.attempt(t, it, isNew)
 	}
-	l.from(t)
-	if named, ok := cutHarakaNamed(reason); ok {
-		dst = p.failedSome(dst, l, t, number, named, reason)
+	if named, ok := cutHarakaNamed(f.reason); ok {
+		dst = p.failedSome(dst, l, t, f.number, named, f.reason)
 	} else {
-		dst = p.failedAll(dst, l, t, number, reason)
+		dst = p.failedAll(dst, l, t, f.number, f.reason)
 	}
 	if it != nil {
 		it.attemptEnds()
-		if it.fails++; attempt > 0 {
-			it.fails = int32(attempt)
+		if it.fails++; f.attempt > 0 {
+			it.fails = int32(f.attempt)
 		}
 	}
 	p.bytes += t.size - before
-	if status != event.Deferred {
-		p.forgetClosed(id, t)
+	if f.status != event.Deferred {
+		p.forgetClosed(f.id, t)
 	}
-	return dst, nil
+	return dst
+}
+
+// unjoined reads the failure of an item whose queue file could not be read, so
+// that Haraka itself does not know whose it was.
+func (p *haraka) unjoined(dst []event.Delivery, line Line) ([]event.Delivery, error) {
+	var l harakaLine
+	p.retain(&l, line, nil)
+	m := l.text(l.message)
+	d := l.delivery
+	var ok bool
+	if d.Status, d.Attempt, d.Diagnostic, ok = readHarakaFailure(m); !ok {
+		return dst, errHarakaDeferral
+	}
+	d.Phase = event.PhaseQueue
+	file, found := strings.CutPrefix(m, "Temp failing ")
+	if d.QueueID, _, _ = strings.Cut(file, " "); !found {
+		d.QueueID = ""
+	}
+	return append(dst, d), nil
+}
+
+// isHarakaDropped reports whether m says that a plugin did not want the message to
+// be tried again: "plugin responded with: 906. Not deferring. Deleting mail."
+func isHarakaDropped(m string) bool {
+	rest, ok := strings.CutPrefix(m, "plugin responded with: ")
+	if !ok {
+		return false
+	}
+	code, rest, _ := strings.Cut(rest, ".")
+	return allDigits(code) && rest == " Not deferring. Deleting mail."
+}
+
+// dropped gives up the recipients that the attempt deferred, or, where it failed
+// as a whole, all of the item.
+func (p *haraka) dropped(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
+	var l harakaLine
+	t := p.memory.get(id)
+	p.retain(&l, line, t)
+	reason := l.text(l.message)
+	if t != nil {
+		var deferred []string
+		for i := range t.recipients {
+			if r := &t.recipients[i]; r.item == number && r.state == harakaDeferred {
+				deferred = append(deferred, "<"+string(r.addr)+">")
+			}
+		}
+		if deferred != nil {
+			reason = harakaTempFailed + strings.Join(deferred, ", ")
+		}
+	}
+	return p.fails(dst, &l, harakaFailure{id: id, number: number, status: event.Expired, reason: reason}, nil), nil
+}
+
+// harakaFaults are lines that come before the one that gives up an item for the
+// same reason. That one is an INFO line; they are not.
+var harakaFaults = [...]string{"Unrecognized response from upstream server: ", "MX Lookup for ", "get_mx plugin returned DENY"}
+
+func isHarakaFault(rec *harakaRecord) bool {
+	return rec.level != "PROTOCOL" && rec.level != "DEBUG" && hasHarakaPrefix(rec.message, harakaFaults[:]...)
+}
+
+// faulted reads what is told of a failure where the log has no INFO lines, not
+// even those that come between a message's arrival and its delivery.
+func (p *haraka) faulted(dst []event.Delivery, line Line, id string, number int32) ([]event.Delivery, error) {
+	t := p.memory.get(id)
+	if t == nil || !t.whole || !t.queued {
+		return dst, nil
+	}
+	var l harakaLine
+	p.retain(&l, line, t)
+	f := harakaFailure{id: id, number: number, status: event.Bounced, reason: trimHarakaReason(l.text(l.message))}
+	switch _, cause, _ := strings.Cut(f.reason, " failed: "); {
+	case strings.HasPrefix(f.reason, "get_mx plugin returned DENYSOFT"):
+		f.status = event.Deferred
+	case strings.HasPrefix(f.reason, "MX Lookup for ") && !strings.Contains(cause, " ENOTFOUND ") && cause != "Error: Found nowhere to deliver to":
+		f.status = event.Deferred
+	}
+	return p.fails(dst, &l, f, nil), nil
 }
 
 // readHarakaFailure splits the line into what it means and why. The attempt is
@@ -98,7 +192,7 @@ func harakaAttempt(file string) int {
 
 // cutHarakaNamed returns the list "<a>, <b>" of a reason that names recipients.
 func cutHarakaNamed(reason string) (list string, ok bool) {
-	for _, head := range [...]string{"Some recipients temp failed: ", "Some recipients failed: "} {
+	for _, head := range [...]string{harakaTempFailed, "Some recipients failed: "} {
 		if list, ok := strings.CutPrefix(reason, head); ok {
 			return list, true
 		}
@@ -111,6 +205,9 @@ func cutHarakaNamed(reason string) (list string, ok bool) {
 // their own lines said deferred.
 func (p *haraka) failedSome(dst []event.Delivery, l *harakaLine, t *harakaTransaction, number int32, list, reason string) []event.Delivery {
 	before := len(dst)
+	if it := t.known(number); it != nil {
+		l.delivery.Relay = harakaPeer(it.peer)
+	}
 	for range maxHarakaRecipients {
 		addr, rest, ok := cutHarakaAddress(list)
 		if !ok {
@@ -161,7 +258,7 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 			continue
 		}
 		if r.state == harakaOpen || r.state == harakaDeferred && d.Status != event.Deferred {
-			dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+			dst = l.give(dst, before, string(r.addr))
 		}
 		// A recipient that was rejected is tried again with all the others.
 		if r.state = harakaOpen; d.Status != event.Deferred {
@@ -169,6 +266,7 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 		}
 	}
 	if !known {
+		p.verp.recoverRecipient(d)
 		dst = append(dst, *d)
 	}
 	return dst
@@ -176,14 +274,18 @@ func (p *haraka) failedAll(dst []event.Delivery, l *harakaLine, t *harakaTransac
 
 // attemptEnds forgets what was only true of the attempt.
 func (it *harakaItem) attemptEnds() {
-	it.phase, it.lost, it.peer, it.trouble = 0, 0, it.peer[:0], it.trouble[:0]
+	it.phase, it.lost, it.peer, it.trouble, it.said = 0, 0, it.peer[:0], it.trouble[:0], it.said[:0]
 }
 
 // adopt takes a failed connection that was logged without an item. Before 3.1 it
 // is logged so, and for the last host of an item directly before the line that
 // gives up. Where the item's peer is known it must be that of the connection.
 func (it *harakaItem) adopt(loose []byte) {
-	if len(loose) > 0 && strings.Contains(string(loose), string(it.peer)) {
+	peer := string(it.peer)
+	if path := harakaPeer(peer).Host; strings.HasPrefix(path, "/") {
+		peer = path // a connection to a socket fails without its port
+	}
+	if len(loose) > 0 && strings.Contains(string(loose), peer) {
 		it.trouble, it.lost = append(it.trouble[:0], loose...), 0
 	}
 }
@@ -211,9 +313,9 @@ func explainHaraka(d *event.Delivery, it *harakaItem, reason string) {
 		return
 	}
 	switch {
-	case reason == triedAllMXs:
+	case reason == triedAllMXs || isHarakaDropped(reason):
 		explainTrouble(d, it)
-	case hasHarakaPrefix(reason, "DNS lookup failure", "Temporary MX lookup error", "No MX for ", "No Such Domain", "Nowhere to deliver mail", "Domain "):
+	case hasHarakaPrefix(reason, "DNS lookup failure", "Temporary MX lookup error", "No MX for ", "No Such Domain", "Nowhere to deliver mail", "Domain ", "MX Lookup for ", "get_mx plugin "):
 		d.Phase, d.Relay = event.PhaseDNS, event.Relay{}
 	case hasHarakaPrefix(reason, "No TLS available", "Host failed TLS verification"):
 		d.Phase = event.PhaseStartTLS
@@ -240,175 +342,4 @@ func hasHarakaPrefix(s string, prefixes ...string) bool {
 		}
 	}
 	return false
-}
-
-// progress remembers what a line tells about the attempt that an item is in: the
-// peer, the last command, the connection that failed.
-func (p *haraka) progress(rec *harakaRecord, id string, number int32) {
-	m := rec.message
-	if rec.level == "PROTOCOL" {
-		phase, ok := harakaCommand(m)
-		if it := p.itemFor(id, number, ok && (phase != event.PhaseBanner || p.memory.get(id) != nil)); it != nil && (it.phase == 0 || phase != event.PhaseBanner) {
-			it.phase = uint8(phase)
-		}
-		return
-	}
-	if peer, ok := cutHarakaPeer(m); ok {
-		if it := p.itemFor(id, number, true); it != nil {
-			it.peer = append(it.peer[:0], clip(peer)...)
-		}
-		return
-	}
-	if !hasHarakaPrefix(m, "Failed to get ", "Ongoing connection failed to ", "Remote end ", "DNS lookup of ", "DNS (") {
-		return
-	}
-	if it := p.itemFor(id, number, true); it != nil {
-		it.trouble = appendHarakaTrouble(it.trouble[:0], rec)
-		it.lost, it.phase, it.peer = it.phase, 0, it.peer[:0]
-	}
-}
-
-// itemFor returns the item, nil if it is unwanted or there are too many.
-func (p *haraka) itemFor(id string, number int32, wanted bool) *harakaItem {
-	if !wanted {
-		return nil
-	}
-	t, _ := p.remember(id)
-	before := t.size
-	it := t.item(number)
-	p.bytes += t.size - before
-	return it
-}
-
-// harakaCommand returns the phase that a protocol line enters: the command of
-// "C: RCPT TO:<a>", or of "S: 220 ..." the greeting, unless a command came before.
-func harakaCommand(m string) (event.Phase, bool) {
-	if strings.HasPrefix(m, "S: ") {
-		return event.PhaseBanner, true
-	}
-	command, ok := strings.CutPrefix(m, "C: ")
-	if !ok {
-		return 0, false
-	}
-	if command == "." {
-		return event.PhaseDot, true
-	}
-	word, _, _ := strings.Cut(command, " ")
-	phase := commandPhase(word)
-	return phase, phase != event.PhaseUnknown
-}
-
-// cutHarakaPeer returns "host:port" of the line that starts an attempt: at INFO
-// level in 2.8, at DEBUG level in 3.0.
-func cutHarakaPeer(m string) (peer string, ok bool) {
-	rest, ok := strings.CutPrefix(m, "Attempting to deliver to: ")
-	if !ok {
-		if rest, ok = strings.CutPrefix(m, "delivering from: "); ok {
-			_, rest, ok = strings.Cut(rest, " to: ")
-		}
-	}
-	if !ok {
-		return "", false
-	}
-	peer, _, _ = strings.Cut(rest, " ")
-	return peer, true
-}
-
-// appendHarakaTrouble appends the message without its wrapping.
-func appendHarakaTrouble(dst []byte, rec *harakaRecord) []byte {
-	m := rec.message
-	for _, head := range [...]string{"Failed to get socket: ", "Failed to get pool entry: ", "Outbound connection error: ", "Error: "} {
-		m = strings.TrimPrefix(m, head)
-	}
-	m, _, _ = strings.Cut(m, " - Local (")
-	m = strings.TrimSuffix(m, " Trying next MX.")
-	start := len(dst)
-	if m = clip(m); rec.format == harakaDefault {
-		dst = append(dst, m...)
-	} else {
-		dst = appendUnescaped(dst, m)
-	}
-	return dst[:min(len(dst), start+maxHarakaTrouble)]
-}
-
-// readHarakaTrouble returns the peer and the phase of a connection that failed:
-//
-//	connect ECONNREFUSED 192.0.2.1:25
-//	connection timed out to outbound::{"port":25,"host":"192.0.2.1"}
-//	Outbound connection timed out to 192.0.2.1:25
-//	Ongoing connection failed to 192.0.2.1:25 : socket timeout waiting on rcpt
-//	Remote end 192.0.2.1:25 closed connection while we were processing mail.
-func readHarakaTrouble(s string) (event.Relay, event.Phase) {
-	if rest, ok := strings.CutPrefix(s, "connect "); ok {
-		_, peer, _ := strings.Cut(rest, " ")
-		peer, _, _ = strings.Cut(peer, ",") // of several addresses the first
-		return harakaPeer(peer), event.PhaseConnect
-	}
-	if rest, ok := strings.CutPrefix(s, "Outbound connection timed out to "); ok {
-		return harakaPeer(rest), event.PhaseConnect
-	}
-	if rest, ok := strings.CutPrefix(s, "connection timed out"); ok {
-		var relay event.Relay
-		if _, at, ok := strings.Cut(rest, "{"); ok {
-			f := harakaFields{json: true, rest: at}
-			host, _ := f.find("host")
-			port, _ := f.find("port")
-			relay = harakaPeer(host + ":" + port)
-		}
-		return relay, event.PhaseConnect
-	}
-	if rest, ok := strings.CutPrefix(s, "Ongoing connection failed to "); ok {
-		peer, cause, _ := strings.Cut(rest, " : ")
-		return harakaPeer(peer), harakaWaiting(cause)
-	}
-	if rest, ok := strings.CutPrefix(s, "Remote end "); ok {
-		peer, _, _ := strings.Cut(rest, " ")
-		return harakaPeer(peer), event.PhaseUnknown
-	}
-	if strings.HasPrefix(s, "DNS ") {
-		return event.Relay{}, event.PhaseDNS
-	}
-	return event.Relay{}, event.PhaseUnknown
-}
-
-// harakaWaiting returns the phase of "socket timeout waiting on rcpt".
-func harakaWaiting(cause string) event.Phase {
-	_, command, _ := strings.Cut(cause, "socket timeout waiting on ")
-	switch command {
-	case "connect", "connect_lmtp":
-		return event.PhaseBanner
-	case "dot", "dot_lmtp":
-		return event.PhaseDot
-	}
-	return commandPhase(strings.ToUpper(command))
-}
-
-// harakaPeer reads "address:port"; what is no address is a host name or the path
-// of a socket, which has no port.
-func harakaPeer[T ~string | ~[]byte](peer T) event.Relay {
-	s := string(peer)
-	colon := strings.LastIndexByte(s, ':')
-	if colon < 0 || strings.HasPrefix(s, "/") {
-		return event.Relay{Host: s}
-	}
-	relay := event.Relay{Port: harakaPort(s[colon+1:])}
-	if host := s[:colon]; isHarakaIP(host) {
-		relay.IP = host
-	} else {
-		relay.Host = host
-	}
-	return relay
-}
-
-func isHarakaIP(s string) bool {
-	_, err := netip.ParseAddr(s)
-	return err == nil
-}
-
-// harakaPort returns the port that s is, 0 if it is none.
-func harakaPort(s string) int {
-	if n, ok := harakaNumber(s); ok && n <= 65535 {
-		return int(n)
-	}
-	return 0
 }

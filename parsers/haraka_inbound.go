@@ -21,6 +21,9 @@ func (p *haraka) inbound(dst []event.Delivery, line Line, rec *harakaRecord) ([]
 	if fields, ok := rec.after("queue"); ok {
 		return p.queue(dst, line, rec, fields)
 	}
+	if len(p.verp) > 0 {
+		p.hook(rec)
+	}
 	return dst, nil
 }
 
@@ -76,7 +79,8 @@ func (p *haraka) recipient(dst []event.Delivery, line Line, rec *harakaRecord) (
 
 // rejected makes the delivery of a refusal that names an address.
 func (p *haraka) rejected(line Line, name string, phase event.Phase) event.Delivery {
-	l := p.retain(line)
+	var l harakaLine
+	p.retain(&l, line, nil)
 	addr, fields, _ := p.address(&l.harakaRecord, name)
 	d := l.delivery
 	if l.format != harakaDefault {
@@ -108,8 +112,18 @@ func (p *haraka) refusedSender(dst []event.Delivery, line Line, rec *harakaRecor
 // the verdict after the end of data.
 func (p *haraka) message(dst []event.Delivery, line Line, rec *harakaRecord, fields harakaFields) ([]event.Delivery, error) {
 	t := p.memory.get(rec.uuid)
+	if fields.cut() {
+		p.torn = maxHarakaTorn
+	}
 	if code, _ := fields.find("code"); strings.HasPrefix(code, "DENY") {
 		return p.refusedMessage(dst, line, rec.uuid, t), nil
+	}
+	if t != nil {
+		// Haraka logs "code=OK" of a recipient for whom no plugin wanted to take
+		// mail, and refuses it.
+		s, _ := fields.find("rcpts")
+		counts, ok := harakaCounts(s)
+		t.doubtful = ok && counts.delivered < len(t.recipients)
 	}
 	if mid, ok := fields.find("mid"); ok && t != nil {
 		before := len(t.mid)
@@ -119,6 +133,55 @@ func (p *haraka) message(dst []event.Delivery, line Line, rec *harakaRecord, fie
 		p.bytes += len(t.mid) - before
 	}
 	return dst, nil
+}
+
+// maxHarakaTorn bounds the lines that a value with line breaks may have: as many
+// as Haraka takes header lines.
+const maxHarakaTorn = 1000
+
+// cut reports whether the last value goes on in the next line. Versions before 3.1
+// write line breaks as they are, and whoever sends a message chooses its Message-ID.
+func (f harakaFields) cut() bool {
+	for {
+		if _, _, ok := f.next(); !ok {
+			return f.torn
+		}
+	}
+}
+
+// mend skips a line that belongs to a value with line breaks, whatever it looks
+// like. The value ends at its quote.
+func (p *haraka) mend(line []byte) {
+	p.torn--
+	for i := 0; i < len(line); i++ {
+		switch line[i] {
+		case '\\':
+			i++
+		case '"':
+			p.torn = 0
+			return
+		}
+	}
+}
+
+// hook notes that a plugin took the message in, for users of this host. Mail of
+// clients that may relay, bounces of theirs included, goes to other plugins.
+func (p *haraka) hook(rec *harakaRecord) {
+	f := harakaFields{json: rec.format == harakaJSON, rest: rec.fields}
+	if rec.format == harakaDefault {
+		f.rest = rec.message
+	} else if rec.message != "" {
+		return
+	}
+	if key, value, ok := f.next(); !ok || key != "hook" || value != "queue" {
+		return
+	}
+	if retval, _ := f.find("retval"); retval != "OK" {
+		return
+	}
+	if t := p.memory.get(rec.uuid); t != nil {
+		t.arrived = true
+	}
 }
 
 // trimMessageID removes angle brackets and what folding left.
@@ -139,34 +202,68 @@ func (p *haraka) queue(dst []event.Delivery, line Line, rec *harakaRecord, field
 	case strings.HasPrefix(code, "DENY"):
 		return p.refusedMessage(dst, line, rec.uuid, t), nil
 	case t == nil:
+	case code == "CONT" && isHarakaDecline(fields):
+		return p.refusedMessage(dst, line, rec.uuid, t), nil
 	case code == "CONT" && !t.queued:
 		t.queued = true
 		p.window.begin(t)
 	case code == "OK" && t.queued:
 		p.split = p.window.end(p.split)
+	case code == "OK" && t.arrived:
+		return p.bounces(dst, line, t), nil
 	}
 	return dst, nil
+}
+
+// isHarakaDecline reports whether no plugin took a message that may not be
+// relayed. It is then refused for now, and nothing is said but its uuid.
+func isHarakaDecline(fields harakaFields) bool {
+	msg, _ := fields.find("msg")
+	return strings.HasPrefix(msg, " (")
+}
+
+// bounces appends what a message from the null sender says that came in for
+// bounce addresses: that their recipients bounced.
+func (p *haraka) bounces(dst []event.Delivery, line Line, t *harakaTransaction) []event.Delivery {
+	if t.arrived = false; !t.senderKnown || len(t.sender) > 0 || t.doubtful {
+		return dst
+	}
+	before := len(dst)
+	var l harakaLine
+	for i := range t.recipients {
+		addr := view(t.recipients[i].addr)
+		if _, _, ok := p.verp.recipient(addr); !ok {
+			continue
+		}
+		if l.delivery.Raw == "" {
+			p.retain(&l, line, t)
+		}
+		d := l.delivery
+		p.verp.asynchronousBounce(&d, "", strings.Clone(addr))
+		dst = appendHarakaOnce(dst, before, d)
+	}
+	return dst
 }
 
 // refusedMessage gives a refusal after the end of data to all recipients.
 func (p *haraka) refusedMessage(dst []event.Delivery, line Line, id string, t *harakaTransaction) []event.Delivery {
 	if p.opts.Rejects {
 		before := len(dst)
-		l := p.retain(line)
+		var l harakaLine
+		p.retain(&l, line, t)
 		fields, ok := l.after("message")
 		if !ok {
 			fields, _ = l.after("queue")
 		}
 		d := &l.delivery
 		d.Status, d.Phase = event.Rejected, event.PhaseDot
-		d.Diagnostic = strings.TrimSuffix(harakaMessage(fields), " ("+l.uuid+")")
-		l.from(t)
+		d.Diagnostic = strings.TrimSpace(strings.TrimSuffix(harakaMessage(fields), "("+l.uuid+")"))
 		if t == nil || len(t.recipients) == 0 {
 			dst = append(dst, *d)
 		} else {
 			for i := range t.recipients {
 				if r := &t.recipients[i]; !r.twice {
-					dst = appendHarakaOnce(dst, before, l.to(string(r.addr)))
+					dst = l.give(dst, before, string(r.addr))
 				}
 			}
 		}
@@ -185,94 +282,4 @@ func harakaMessage(fields harakaFields) string {
 		msg = strings.ReplaceAll(strings.TrimSuffix(msg[2:], `"]`), `","`, ",")
 	}
 	return strings.Join(strings.Fields(unescapeHaraka(msg)), " ")
-}
-
-// harakaWindow counts between the moment when a message goes to the outbound
-// queue and the moment when it is there. One "Transaction delivery" line for
-// each recipient instead of each domain shows that always_split is on.
-type harakaWindow struct{ open, items, domains, recipients int }
-
-func (w *harakaWindow) begin(t *harakaTransaction) {
-	if w.open >= 64 { // ends went missing
-		*w = harakaWindow{}
-	}
-	w.open++
-	w.domains += int(t.domains)
-	w.recipients += len(t.recipients)
-}
-
-func (w *harakaWindow) outbound(m string) {
-	switch {
-	case w.open == 0:
-	case hasHarakaPrefix(m, "Transaction delivery for domain: ", "Processing delivery for domain: "):
-		w.items++
-	case strings.HasPrefix(m, "Created transaction: "):
-		w.domains++
-		w.recipients++
-	}
-}
-
-// end returns whether always_split is on, was where it cannot tell.
-func (w *harakaWindow) end(was bool) bool {
-	if w.open--; w.open > 0 {
-		return was
-	}
-	seen := *w
-	*w = harakaWindow{}
-	switch {
-	case seen.domains == seen.recipients:
-		return was
-	case seen.items == seen.recipients:
-		return true
-	case seen.items == seen.domains:
-		return false
-	}
-	return was
-}
-
-// learn draws from a delivered line whether always_split is on.
-func (p *haraka) learn(t *harakaTransaction, number int32, counts harakaTally) {
-	switch total := counts.delivered + counts.deferred + counts.bounced; {
-	case !t.whole:
-	case total > 1:
-		p.split = false
-	case t.untouched(number) > 1:
-		p.split = true
-	default:
-		p.learnIndex(t, number)
-	}
-}
-
-// untouched returns how many recipients of a domain had no outcome yet.
-func (t *harakaTransaction) untouched(domain int32) int {
-	n := 0
-	for i := range t.recipients {
-		if r := &t.recipients[i]; r.domain == domain && r.item == 0 && !r.twice {
-			n++
-		}
-	}
-	return n
-}
-
-// learnIndex draws it from the number of an item: more than there are domains.
-func (p *haraka) learnIndex(t *harakaTransaction, number int32) {
-	if t.whole && number > t.domains && int(number) <= len(t.recipients) {
-		p.split = true
-	}
-}
-
-// learnFrom draws it from an item that names its recipient.
-func (p *haraka) learnFrom(t *harakaTransaction, r *harakaRecipient, number int32) {
-	if !t.whole {
-		return
-	}
-	at := int32(0)
-	for i := range t.recipients {
-		if &t.recipients[i] == r {
-			at = int32(i) + 1
-		}
-	}
-	if byIndex, byDomain := at == number, r.domain == number; byIndex != byDomain {
-		p.split = byIndex
-	}
 }

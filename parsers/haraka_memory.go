@@ -14,6 +14,7 @@ const (
 	maxHarakaTransaction = 64 << 10
 	maxHarakaBytes       = 64 << 20
 	maxHarakaTrouble     = 256
+	maxHarakaSaid        = 24
 )
 
 // harakaTransaction is a message that Haraka accepted: the recipients that its
@@ -23,6 +24,8 @@ type harakaTransaction struct {
 	senderKnown bool
 	mid         []byte
 	whole       bool // seen from its first recipient on, none left out
+	doubtful    bool // some of its recipients were refused, nobody knows which
+	arrived     bool // a plugin took it in for this host's own users
 	queued      bool // handed to the outbound queue
 	domains     int32
 	seq         uint32 // counts the reports on recipients
@@ -59,6 +62,7 @@ type harakaItem struct {
 	lost    uint8 // event.Phase in which the last connection failed
 	peer    []byte
 	trouble []byte // the last connection that failed in this attempt
+	said    []byte // head of the reply to the message's end; protocol level only
 }
 
 // add remembers a recipient and returns it, nil if there are too many.
@@ -107,7 +111,7 @@ func (t *harakaTransaction) item(number int32) *harakaItem {
 		return nil
 	}
 	i := extendHaraka(&t.items)
-	*i = harakaItem{number: number, peer: i.peer[:0], trouble: i.trouble[:0]}
+	*i = harakaItem{number: number, peer: i.peer[:0], trouble: i.trouble[:0], said: i.said[:0]}
 	t.size += 64
 	return i
 }
@@ -122,10 +126,11 @@ func (t *harakaTransaction) known(number int32) *harakaItem {
 	return nil
 }
 
-// itemOf returns the number of the item that recipient i belongs to.
+// itemOf returns the number of the item that recipient i belongs to, 0 if
+// nobody can tell.
 func (t *harakaTransaction) itemOf(i int, split bool) int32 {
 	switch r := &t.recipients[i]; {
-	case r.item != 0:
+	case r.item != 0 || t.doubtful:
 		return r.item
 	case split:
 		return int32(i) + 1
@@ -181,8 +186,8 @@ func (p *haraka) remember(id string) (t *harakaTransaction, isNew bool) {
 
 func (p *haraka) forgetOldest() {
 	s := &p.memory.slots[p.memory.oldest]
-	if s.value.queued && !s.value.finished() && p.opts.Evicted != nil {
-		p.opts.Evicted()
+	if s.value.queued && !s.value.doubtful && !s.value.finished() && p.opts.Counts.Evicted != nil {
+		p.opts.Counts.Evicted()
 	}
 	p.memory.evict()
 }
@@ -204,13 +209,14 @@ func (p *haraka) forgetClosed(id string, t *harakaTransaction) {
 	}
 }
 
-const harakaSnapshotVersion = 1
+const harakaSnapshotVersion = 2
 
 // Snapshot implements Parser.
 func (p *haraka) Snapshot(dst []byte) []byte {
 	dst = appendFlags(append(dst, harakaSnapshotVersion), p.split, p.detailed)
+	dst = binary.AppendUvarint(dst, uint64(p.torn))
 	return p.memory.appendSnapshot(appendBytes(dst, p.loose), func(dst []byte, t *harakaTransaction) []byte {
-		dst = appendFlags(dst, t.senderKnown, t.whole, t.queued)
+		dst = appendFlags(dst, t.senderKnown, t.whole, t.queued, t.doubtful, t.arrived)
 		dst = appendBytes(appendBytes(dst, t.sender), t.mid)
 		dst = binary.AppendUvarint(dst, uint64(t.seq))
 		dst = binary.AppendUvarint(dst, uint64(len(t.recipients)))
@@ -227,7 +233,7 @@ func (p *haraka) Snapshot(dst []byte) []byte {
 			dst = binary.AppendUvarint(dst, uint64(it.number))
 			dst = binary.AppendUvarint(dst, uint64(it.fails))
 			dst = append(dst, it.phase, it.lost)
-			dst = appendBytes(appendBytes(dst, it.peer), it.trouble)
+			dst = appendBytes(appendBytes(appendBytes(dst, it.peer), it.trouble), it.said)
 		}
 		return dst
 	})
@@ -238,6 +244,7 @@ func (p *haraka) Restore(snapshot []byte) error {
 	p.clear()
 	r := readSnapshot(snapshot, harakaSnapshotVersion)
 	r.flags(&p.split, &p.detailed)
+	p.torn = int(r.number(maxHarakaTorn))
 	p.loose = append(p.loose, clip(r.bytes())...)
 	r.messages(func(id string) { p.restoreTransaction(r, id) })
 	if err := r.finish(); err != nil {
@@ -254,7 +261,7 @@ func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
 		return
 	}
 	var whole bool
-	r.flags(&t.senderKnown, &whole, &t.queued)
+	r.flags(&t.senderKnown, &whole, &t.queued, &t.doubtful, &t.arrived)
 	t.sender, t.mid = append(t.sender, clip(r.bytes())...), append(t.mid, clip(r.bytes())...)
 	t.size = len(t.sender) + len(t.mid)
 	t.seq = uint32(r.uvarint())
@@ -272,14 +279,14 @@ func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
 	t.whole = whole
 	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
 		number, fails, phase, lost := int32(r.number(math.MaxInt32)), int32(r.number(math.MaxInt32)), r.byte(), r.byte()
-		peer, trouble := clip(r.bytes()), clip(r.bytes())
+		peer, trouble, said := clip(r.bytes()), clip(r.bytes()), clip(r.bytes())
 		if t.known(number) != nil || len(t.items) >= maxHarakaItems || max(phase, lost) > lastHarakaPhase {
 			r.fail()
 			break
 		}
 		it := t.item(number)
 		it.fails, it.phase, it.lost = fails, phase, lost
-		it.peer, it.trouble = append(it.peer, peer...), append(it.trouble, trouble...)
+		it.peer, it.trouble, it.said = append(it.peer, peer...), append(it.trouble, trouble...), append(it.said, said...)
 	}
 	p.bytes += t.size
 }
@@ -287,5 +294,5 @@ func (p *haraka) restoreTransaction(r *snapshotReader, id string) {
 // clear forgets everything.
 func (p *haraka) clear() {
 	p.memory = newMemory(p.opts.maxRemembered(), nil, p.reset)
-	p.bytes, p.loose, p.split, p.detailed, p.window = 0, p.loose[:0], false, false, harakaWindow{}
+	p.bytes, p.loose, p.torn, p.split, p.detailed, p.window = 0, p.loose[:0], 0, false, false, harakaWindow{}
 }

@@ -40,7 +40,7 @@ func TestHarakaRemembersAcrossARestart(t *testing.T) {
 
 func TestHarakaMemoryIsBounded(t *testing.T) {
 	lost := 0
-	p := newHaraka(Options{MaxRemembered: 10, Evicted: func() { lost++ }})
+	p := newHaraka(Options{MaxRemembered: 10, Counts: Counts{Evicted: func() { lost++ }}})
 	for i := range 100 {
 		id := fmt.Sprintf("%08X-100C-4564-9937-F2D55B65120B.1", i)
 		for _, l := range harakaAccepted("a@b.example") {
@@ -81,4 +81,62 @@ func TestHarakaMemoryCountsItsBytes(t *testing.T) {
 			t.Fatalf("%d transactions and %d bytes are left of a finished message", p.memory.len(), p.bytes)
 		}
 	}
+}
+
+// A flood of messages costs no more than its bounds, every message that is
+// forgotten before its end is counted, what is left is joined as if nothing had
+// happened, and a restart in the middle of it changes nothing.
+func TestHarakaFlood(t *testing.T) {
+	const messages, bound = 5000, 100
+	id := func(i int) string { return fmt.Sprintf("%08X-100C-4564-9937-F2D55B65120B.1", i) }
+	lost := 0
+	options := Options{MaxRemembered: bound, Counts: Counts{Evicted: func() { lost++ }}}
+	p := newHaraka(options)
+	arrive := func(i int) {
+		for _, l := range harakaAccepted("a@multi.example", "b@other.example") {
+			harakaRun(t, p, strings.ReplaceAll(l, harakaTx, id(i)))
+		}
+	}
+	leave := func(i int) []string {
+		return harakaRun(t, p,
+			strings.ReplaceAll(harakaDelivered1("response=Ok delay=0.1 fails=0 rcpts=1/0/0"), harakaTx, id(i)),
+			strings.ReplaceAll("[INFO] ["+harakaTx+".2] [outbound] bouncing mail: 550 no", harakaTx, id(i)))
+	}
+	for i := range messages {
+		arrive(i)
+		if i%7 == 0 { // some come to their end and are not lost
+			if got := leave(i); len(got) != 2 {
+				t.Fatalf("message %d: %q", i, got)
+			}
+		}
+		if i%997 == 0 {
+			q := newHaraka(options)
+			if err := q.Restore(p.Snapshot(nil)); err != nil {
+				t.Fatal(err)
+			}
+			p = q
+		}
+		if p.memory.len() > bound || p.bytes > bound*1024 {
+			t.Fatalf("%d messages, %d bytes remembered", p.memory.len(), p.bytes)
+		}
+	}
+	finished := (messages + 6) / 7
+	if want := messages - finished - p.memory.len(); lost != want {
+		t.Errorf("%d counted as lost, want %d", lost, want)
+	}
+	joined := 0
+	for i := messages - bound; i < messages; i++ {
+		if i%7 == 0 {
+			continue
+		}
+		joined++
+		wantHaraka(t, leave(i),
+			"delivered a@multi.example #1 mx.multi.example[198.51.100.1]:25 | Ok",
+			"bounced b@other.example #1 550 | 550 no")
+	}
+	if joined < bound/2 {
+		t.Errorf("only %d messages were still remembered", joined)
+	}
+	// Of the lost ones a success is silent; a failure still shows, without recipient.
+	wantHaraka(t, leave(1), "bounced  550 | 550 no")
 }

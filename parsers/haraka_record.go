@@ -89,6 +89,12 @@ func isHarakaLevel(s string) bool {
 	return false
 }
 
+// leadsToDeferral reports whether, at DEBUG level, r may stand between a failed
+// connection and the line that gives the item up for it.
+func (r *harakaRecord) leadsToDeferral() bool {
+	return r.level == "DEBUG" && hasHarakaPrefix(r.message, "Temp fail for: ", "running deferred hooks")
+}
+
 // after returns the fields behind text in the message, or those that follow the
 // message in logfmt and JSON, where nothing may stand behind text.
 func (r *harakaRecord) after(text string) (harakaFields, bool) {
@@ -118,6 +124,7 @@ func (r *harakaRecord) delivered() (harakaFields, bool) {
 // the other.
 type harakaFields struct {
 	json bool
+	torn bool // next came to a value that goes on in the next line
 	rest string
 }
 
@@ -138,7 +145,7 @@ func (f *harakaFields) next() (key, value string, ok bool) {
 			return key, value, true
 		}
 		// Before 3.1 a line break in a value was written as it is and cuts the record.
-		f.rest = ""
+		f.rest, f.torn = "", true
 		return key, s[1:], true
 	}
 	value, f.rest, _ = strings.Cut(s, " ")
@@ -235,7 +242,7 @@ func recognizeHaraka(line string) bool {
 	if strings.HasPrefix(line, "Starting up Haraka version ") {
 		return true
 	}
-	body, _, _, _ := harakaBody(&envelopeReader{}, line)
+	body, _, _ := harakaBody(new(envelopeReader).read, line)
 	r, ok := readHaraka(body)
 	return ok && (r.uuid == "-" || isHarakaID(r.uuid)) && r.origin != ""
 }
@@ -258,21 +265,20 @@ func isHarakaID(s string) bool {
 	return true
 }
 
-// harakaBody takes a time stamp and a syslog envelope off line. copied says that
-// body is in the reader's scratch space.
-func harakaBody(r *envelopeReader, line string) (body, stamp, host string, copied bool) {
+// harakaBody takes a time stamp and a syslog envelope, which read reads, off line.
+func harakaBody(read func(line string) (envelope, bool), line string) (body, stamp, host string) {
 	if stamp, body = cutHarakaStamp(line); isHarakaHead(body) {
-		return body, stamp, "", false
+		return body, stamp, ""
 	}
-	e, ok := r.read(line)
+	e, ok := read(line)
 	if !ok {
-		return "", "", "", false
+		return "", "", ""
 	}
 	stamp, body = cutHarakaStamp(e.message)
 	if stamp == "" {
 		stamp = e.stamp
 	}
-	return body, stamp, e.host, e.copied
+	return body, stamp, e.host
 }
 
 func cutHarakaStamp(s string) (stamp, rest string) {

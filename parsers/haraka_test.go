@@ -67,7 +67,7 @@ func harakaAccepted(recipients ...string) []string {
 		lines = append(lines, "[NOTICE] ["+harakaTx+"] [core] recipient <"+r+`> code=OK msg="" sender=sender@sender.example`)
 	}
 	return append(lines,
-		"[NOTICE] ["+harakaTx+`] [core] message mid=<multi-mixed.64@sender.example> size=235 rcpts=1/0/0 delay=0 code=CONT msg=""`,
+		fmt.Sprintf(`[NOTICE] [%s] [core] message mid=<multi-mixed.64@sender.example> size=235 rcpts=%d/0/0 delay=0 code=CONT msg=""`, harakaTx, len(recipients)),
 		"[NOTICE] ["+harakaTx+`] [core] queue code=CONT msg="Message Queued (`+harakaTx+`)"`,
 		"[NOTICE] ["+harakaTx+`] [core] queue code=OK msg="Message Queued (`+harakaTx+`)"`)
 }

@@ -8,7 +8,8 @@ import (
 
 // readJSON reads a line of rsyslog's JSON template (jsonf): an object of
 // strings. The tag is taken from "tag" or "syslogtag", because "program" is cut
-// at the first slash. Bytes that are no UTF-8 pass.
+// at the first slash. Bytes that are no UTF-8 pass. An object without any of
+// these may hold a whole line, as container logs do.
 func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 	var e envelope
 	var tag, message string
@@ -23,7 +24,7 @@ func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 			tag = value
 		case "procid", "pid":
 			e.pid = value
-		case "message", "msg":
+		case "message", "msg", "log":
 			message = value
 		case "program", "programname", "app-name":
 			if e.tag == "" {
@@ -46,15 +47,52 @@ func (r *envelopeReader) readJSON(line string) (envelope, bool) {
 			e.tag, e.pid = strings.Clone(e.tag), strings.Clone(e.pid)
 		}
 	}
+	if tag == "" && e.tag == "" {
+		return r.readInner(message)
+	}
 	e.message, e.copied = r.unescape(message)
 	e.message = strings.TrimPrefix(e.message, " ")
 	return e, e.tag != ""
+}
+
+// readInner reads the line that is the value of a member.
+func (r *envelopeReader) readInner(value string) (envelope, bool) {
+	line, copied := r.unescape(value)
+	line = strings.TrimRight(line, "\r\n")
+	if strings.HasPrefix(line, "{") || strings.HasPrefix(line, "<") || strings.IndexByte(line, '\n') >= 0 {
+		return envelope{}, false
+	}
+	e, ok := r.read(line)
+	e.copied, e.inner = copied, copied
+	return e, ok
 }
 
 // eachMember calls f with the name and the still escaped value of each string
 // member of the JSON object that line is; other members are skipped. It returns
 // false where line is no JSON object on one level or is cut.
 func eachMember(line string, f func(key, value string)) bool {
+	return eachValue(line, func(key, value string, kind jsonKind) bool {
+		if kind != jsonArray {
+			f(key, value)
+		}
+		return kind != jsonArray
+	})
+}
+
+// jsonKind is what a member of a JSON object is.
+type jsonKind uint8
+
+const (
+	jsonAbsent jsonKind = iota
+	jsonString          // without its quotes, still escaped
+	jsonArray           // with its brackets
+	jsonOther           // a number, true, false or null
+)
+
+// eachValue calls f with each member of the JSON object that line is, until f
+// returns false. It returns false then, and where line is cut, no JSON object or
+// has an object in it.
+func eachValue(line string, f func(key, value string, kind jsonKind) bool) bool {
 	s := strings.TrimLeft(line, " \t")
 	if !strings.HasPrefix(s, "{") {
 		return false
@@ -72,27 +110,64 @@ func eachMember(line string, f func(key, value string)) bool {
 		if !strings.HasPrefix(s, ":") {
 			return false
 		}
-		s = skipSpace(s[1:])
-		if strings.HasPrefix(s, `"`) {
-			value, rest, ok := cutString(s)
-			if !ok {
-				return false
-			}
-			f(key, value)
-			s = rest
-		} else {
-			n := strings.IndexAny(s, ",}{[\"")
-			if n < 1 || s[n] != ',' && s[n] != '}' {
-				return false
-			}
-			f(key, strings.TrimRight(s[:n], " \t"))
-			s = s[n:]
+		value, rest, kind, ok := cutValue(skipSpace(s[1:]))
+		if !ok || !f(key, value, kind) {
+			return false
 		}
-		s = skipSpace(s)
+		s = skipSpace(rest)
 		if strings.HasPrefix(s, ",") {
 			s = skipSpace(s[1:])
 		}
 	}
+}
+
+// cutValue cuts a JSON value that is no object off the head of s. A plain one
+// ends at the "," or bracket that must follow it.
+func cutValue(s string) (value, rest string, kind jsonKind, ok bool) {
+	switch {
+	case strings.HasPrefix(s, `"`):
+		value, rest, ok = cutString(s)
+		return value, rest, jsonString, ok
+	case strings.HasPrefix(s, "["):
+		value, rest, ok = cutArray(s)
+		return value, rest, jsonArray, ok
+	}
+	n := strings.IndexAny(s, ",}{][\"")
+	if n < 1 || s[n] != ',' && s[n] != '}' && s[n] != ']' {
+		return "", s, jsonOther, false
+	}
+	return strings.TrimRight(s[:n], " \t"), s[n:], jsonOther, true
+}
+
+// cutArray cuts a JSON array without objects off the head of s.
+func cutArray(s string) (value, rest string, ok bool) {
+	depth := 0
+	for i := 0; i < len(s); {
+		n := strings.IndexAny(s[i:], `[]"{`)
+		if n < 0 {
+			break
+		}
+		i += n
+		switch s[i] {
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				return s[:i+1], s[i+1:], true
+			}
+		case '"':
+			_, after, ok := cutString(s[i:])
+			if !ok {
+				return "", s, false
+			}
+			i = len(s) - len(after)
+			continue
+		case '{':
+			return "", s, false
+		}
+		i++
+	}
+	return "", s, false
 }
 
 func skipSpace(s string) string { return strings.TrimLeft(s, " \t\r") }

@@ -8,7 +8,7 @@ import (
 	"mtatap/event"
 )
 
-// postfix reads the log of Postfix 2.3 to 3.12, of any number of instances.
+// postfix reads the log of Postfix 2.2 to 3.12, of any number of instances.
 //
 // A delivery status line carries nearly everything; sender and message id are
 // joined by queue id from the lines of cleanup and qmgr. A message that expires
@@ -21,13 +21,13 @@ type postfix struct {
 	envelope envelopeReader
 	stamps   stamps
 	hops     []event.Relay
-	verp     []postfixVERP
+	verp     verp
 	messages *memory[postfixMessage]
 	deferred deferralPool
 }
 
 func newPostfix(opts Options) *postfix {
-	p := &postfix{opts: opts, stamps: stamps{zone: opts.zone()}}
+	p := &postfix{opts: opts, stamps: stamps{zone: opts.zone()}, verp: newVERP(opts.VERP)}
 	p.clear()
 	for _, hop := range opts.FilterHops {
 		if host, port, err := net.SplitHostPort(hop); err == nil {
@@ -37,11 +37,6 @@ func newPostfix(opts Options) *postfix {
 			p.hops = append(p.hops, event.Relay{Host: hop})
 		}
 	}
-	for _, pattern := range opts.VERP {
-		if v, ok := newPostfixVERP(pattern); ok {
-			p.verp = append(p.verp, v)
-		}
-	}
 	return p
 }
 
@@ -49,12 +44,20 @@ func newPostfix(opts Options) *postfix {
 func (p *postfix) Parse(dst []event.Delivery, line Line) ([]event.Delivery, error) {
 	message, ok := p.envelope.message(view(line.Text))
 	if !ok {
-		return dst, nil
+		e, ok := readPostfixOdd(view(line.Text))
+		if !ok {
+			return dst, nil
+		}
+		message = e.message
+	}
+	if message != "" && message[0] == ' ' {
+		message = strings.TrimLeft(message, " ")
 	}
 	id, rest, ok := cutPostfixID(message)
 	if !ok {
 		if p.opts.Rejects {
-			if rest, ok := strings.CutPrefix(message, "NOQUEUE: "); ok && isPostfixReject(rest) {
+			rest, ok := strings.CutPrefix(message, noQueue+": ")
+			if ok && isPostfixReject(rest) || strings.HasPrefix(message, "proxy-reject: ") {
 				return p.reject(dst, line)
 			}
 		}
@@ -157,13 +160,17 @@ func (p *postfix) notification(s string) {
 	}
 }
 
-// cutPostfixID cuts "QID: " off the head of s. A queue id is six or more upper
-// case hexadecimal digits, or digits and letters without vowels. rest is not
-// empty.
+// cutPostfixID cuts "QID: " off the head of s. A queue id is of upper case
+// hexadecimal digits, or of digits and letters without vowels; tests of other
+// programs make up theirs of any. It does not start with a lower case letter, as
+// words such as "warning" do. rest is not empty.
 func cutPostfixID(s string) (id, rest string, ok bool) {
+	if s == "" || s[0] >= 'a' {
+		return "", "", false
+	}
 	for i := 0; i < len(s); i++ {
 		if !postfixIDByte[s[i]] {
-			if s[i] != ':' || i < 6 || i+2 >= len(s) || s[i+1] != ' ' {
+			if s[i] != ':' || i == 0 || i+2 >= len(s) || s[i+1] != ' ' || s[:i] == noQueue {
 				return "", "", false
 			}
 			return s[:i], s[i+2:], true
@@ -172,9 +179,12 @@ func cutPostfixID(s string) (id, rest string, ok bool) {
 	return "", "", false
 }
 
+// noQueue stands for the queue id where there is none.
+const noQueue = "NOQUEUE"
+
 var postfixIDByte = func() (t [256]bool) {
-	for _, c := range []byte("0123456789ABCDEFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz") {
-		t[c] = true
+	for c := range t {
+		t[c] = c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 	}
 	return t
 }()
@@ -200,12 +210,15 @@ func recognizePostfix(line string) bool {
 	var r envelopeReader
 	e, ok := r.read(line)
 	if !ok {
-		return false
+		if e, ok = readPostfixOdd(line); !ok {
+			return false
+		}
 	}
 	instance, program := splitPostfixTag(e.tag)
-	if program == "" {
-		return instance == "postfix"
-	}
+	return isPostfixDaemon(program) || program == "" && instance == "postfix"
+}
+
+func isPostfixDaemon(program string) bool {
 	for _, d := range postfixDaemons {
 		if program == d {
 			return true

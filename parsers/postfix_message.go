@@ -90,6 +90,9 @@ func (p *postfix) expire(dst []event.Delivery, line Line, m *postfixMessage) []e
 		}
 	}
 	if len(m.deferred) == 0 || m.overflow {
+		if len(m.deferred) == 0 {
+			p.verp.recoverRecipient(&base)
+		}
 		dst = append(dst, base)
 	}
 	m.deferred.clear(&p.deferred)
@@ -129,5 +132,5 @@ func (p *postfix) Restore(snapshot []byte) error {
 
 // clear forgets everything.
 func (p *postfix) clear() {
-	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Counts.Evicted, p.reset), deferralPool{}
 }

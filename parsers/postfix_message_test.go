@@ -150,39 +150,6 @@ func TestPostfixFilterHops(t *testing.T) {
 	}
 }
 
-func TestPostfixAsynchronousBounces(t *testing.T) {
-	const (
-		null  = `qmgr[1]: 40C20532618: from=<>, size=359, nrcpt=1 (queue active)`
-		mail  = `pipe[1]: 40C20532618: to=<%s>, relay=bounces, delay=1, delays=0/0/0/0, dsn=2.0.0, status=sent (delivered via bounces service)`
-		alias = `local[1]: 40C20532618: to=<bounces@sender.example>, orig_to=<%s>, relay=local, delay=1, delays=0/0/0/0, dsn=2.0.0, status=sent (delivered to command: /x)`
-		smtp  = `smtp[1]: 40C20532618: to=<%s>, relay=h[192.0.2.1]:25, delay=1, delays=0/0/0/0, dsn=2.0.0, status=sent (250 ok)`
-		verp  = "news+john=doe=example.com@sender.example"
-	)
-	for name, c := range map[string]struct {
-		lines []string
-		want  string
-	}{
-		"delivered to a pipe":     {[]string{null, to(mail, verp)}, "bounced john=doe@example.com (" + verp + "): "},
-		"delivered by an alias":   {[]string{null, to(alias, verp)}, "bounced john=doe@example.com (" + verp + "): "},
-		"from a sender":           {[]string{postfixActive, to(mail, verp)}, "delivered " + verp + " at local dsn=2.0.0: delivered via bounces service"},
-		"from an unknown sender":  {[]string{to(mail, verp)}, "delivered " + verp + " at local dsn=2.0.0: delivered via bounces service"},
-		"sent on":                 {[]string{null, to(smtp, verp)}, "delivered " + verp + " via h[192.0.2.1]:25 at dot 250 dsn=2.0.0: 250 ok"},
-		"to an ordinary address":  {[]string{null, to(mail, "news+tag@sender.example")}, "delivered news+tag@sender.example at local dsn=2.0.0: delivered via bounces service"},
-		"a notice of this host":   {[]string{null, `bounce[1]: 50C20532618: sender non-delivery notification: 40C20532618`, to(mail, verp)}, "delivered " + verp + " at local dsn=2.0.0: delivered via bounces service"},
-		"a notice of another one": {[]string{null, `bounce[1]: 50C20532618: sender delay notification: 60C20532618`, to(mail, verp)}, "bounced john=doe@example.com (" + verp + "): "},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := deliveriesOf(t, newPostfix(Options{VERP: []string{"{nonsense}", "+{local}={domain}@"}}), c.lines...)
-			if len(got) != 1 || describePostfix(got[0]) != c.want {
-				t.Fatalf("\n got %v\nwant %s", got, c.want)
-			}
-			if got[0].Status == event.Bounced && (got[0].RecipientSource != event.RecipientFromVERP || !got[0].SenderKnown || got[0].Sender != "") {
-				t.Errorf("got %+v", got[0])
-			}
-		})
-	}
-}
-
 func TestPostfixSnapshotKeepsWhatIsRemembered(t *testing.T) {
 	p := newPostfix(Options{VERP: []string{"+{local}={domain}@"}})
 	deliveriesOf(t, p, postfixStart, postfixActive, to(postfixDelayed, "a@b.example"), to(postfixSuspend, "c@b.example"),
@@ -212,7 +179,7 @@ func TestPostfixSnapshotKeepsWhatIsRemembered(t *testing.T) {
 
 func TestPostfixMemoryIsBounded(t *testing.T) {
 	evicted := 0
-	p := newPostfix(Options{Evicted: func() { evicted++ }})
+	p := newPostfix(Options{Counts: Counts{Evicted: func() { evicted++ }}})
 	long := strings.Repeat("x", 900)
 	for i := range 40_000 {
 		line := fmt.Sprintf(`smtp[1]: 40C2%07X: to=<%s@b.example>, relay=none, delay=1, delays=0/0/0/0, dsn=4.3.0, status=deferred (%s)`, i, long, long)

@@ -16,7 +16,7 @@ func readPostfixReason(d *event.Delivery, f *postfixStatus) {
 	switch {
 	case f.isPeer:
 		d.Relay = f.peer
-	case f.relay != "none" || isPostfixLocal(d.Program):
+	case f.relay != "none" && f.relay != "" || isPostfixLocal(d.Program) || d.Program == "" && d.Status == event.Delivered:
 		d.Phase, d.Diagnostic = event.PhaseLocal, onePostfixLine(reason)
 		return
 	}
@@ -46,8 +46,8 @@ func isPostfixLocal(program string) bool {
 // smtp_trouble.c, smtp_connect.c and smtp_addr.c of Postfix), or what error(8)
 // was told to say.
 func readPostfixTrouble(d *event.Delivery, reason string, f *postfixStatus) {
-	if rest, ok := strings.CutPrefix(reason, "host "); ok {
-		if relay, rest, ok := cutPostfixPeer(rest); ok {
+	if rest, ok := strings.CutPrefix(strings.TrimPrefix(reason, "Protocol error: "), "host "); ok {
+		if relay, rest, ok := cutPostfixHost(rest); ok {
 			if reply, ok := strings.CutPrefix(rest, " said: "); ok {
 				setPostfixRelay(d, relay)
 				reply, d.Phase = cutPostfixCommand(reply, f.cut)
@@ -82,7 +82,11 @@ func readPostfixTrouble(d *event.Delivery, reason string, f *postfixStatus) {
 		}
 		setPostfixRelay(d, relay)
 		if t.reply != "" && strings.HasPrefix(rest, t.reply) {
-			setPostfixReply(d, rest[len(t.reply):])
+			rest = rest[len(t.reply):]
+			if t.phase == event.PhaseConnect {
+				rest, d.Phase = strings.TrimSuffix(rest, "(port 25)"), event.PhaseBanner
+			}
+			setPostfixReply(d, rest)
 		}
 		if t.phase == event.PhaseUnknown {
 			_, doing, _ := strings.Cut(rest, " while ")
@@ -109,7 +113,7 @@ var postfixTroubles = [...]struct {
 }{
 	{"lost connection with ", event.PhaseUnknown, "", ""},
 	{"conversation with ", event.PhaseUnknown, "", ""},
-	{"connect to ", event.PhaseConnect, "", ""},
+	{"connect to ", event.PhaseConnect, "", ": server refused to talk to me: "}, // before version 2.3
 	{"Host or domain name not found.", event.PhaseDNS, "", ""},
 	{"Name service error for ", event.PhaseDNS, "", ""},
 	{"Host found but no data", event.PhaseDNS, "", ""},
@@ -117,16 +121,26 @@ var postfixTroubles = [...]struct {
 	{"Malformed or unexpected name server reply", event.PhaseDNS, "", ""},
 	{"unable to look up host ", event.PhaseDNS, "", ""},
 	{"unable to find primary relay", event.PhaseDNS, "", ""},
+	{"DNS reply filter ", event.PhaseDNS, "", ""},
 	{"TLS is required, but host ", event.PhaseStartTLS, "", " refused to start TLS: "},
 	{"TLS is required", event.PhaseStartTLS, " by host ", ""},
 	{"Server certificate ", event.PhaseStartTLS, "", ""},
 	{"Cannot start TLS", event.PhaseStartTLS, "", ""},
+	{"TLS policy lookup", event.PhaseStartTLS, "", ""},
+	{"client TLS configuration problem", event.PhaseStartTLS, "", ""},
+	{"TLSA records unusable", event.PhaseStartTLS, "", ""},
 	{"TLSA lookup error for ", event.PhaseStartTLS, "", ""},
 	{"no TLSA records", event.PhaseStartTLS, "", ""},
 	{"non DNSSEC destination", event.PhaseStartTLS, "", ""},
 	{"SASL authentication failed; server ", event.PhaseAuth, "", " said: "},
+	{"SASL [CACHED] authentication failed; server ", event.PhaseAuth, "", " said: "},
 	{"SASL authentication failed", event.PhaseAuth, " server ", ""},
+	{"REQUIRETLS Failure: sender requested REQUIRETLS, but host ", event.PhaseStartTLS, "", " refused to start TLS: "},
+	{"REQUIRETLS Failure: sender requested REQUIRETLS, but TLS service was not offered by host ", event.PhaseStartTLS, "", ""},
+	{"REQUIRETLS Failure", event.PhaseStartTLS, " server was ", ""},
 	{"SMTPUTF8 is required", event.PhaseHelo, " by host ", ""},
+	{"message requires SMTPUTF8", event.PhaseHelo, " server was ", ""},
+	{"server unavailable or unable to receive mail", event.PhaseConnect, "", ""},
 	{"message size ", event.PhaseHelo, " of server ", ""},
 	{"local data error while talking to ", event.PhaseLocal, "", ""},
 }
@@ -261,6 +275,19 @@ func cutPostfixPeer(s string) (r event.Relay, rest string, ok bool) {
 	r.Host, r.IP = s[:i], strings.TrimPrefix(inside, "IPv6:")
 	r.Port, rest = cutPort(rest)
 	return r, rest, true
+}
+
+// cutPostfixHost cuts "host[ip]" off the head of s, or a name alone as excerpts
+// have it.
+func cutPostfixHost(s string) (r event.Relay, rest string, ok bool) {
+	if r, rest, ok = cutPostfixPeer(s); ok {
+		return r, rest, true
+	}
+	i := strings.IndexByte(s, ' ')
+	if i < 1 || !isHostName(s[:i]) {
+		return r, s, false
+	}
+	return event.Relay{Host: s[:i]}, s[i:], true
 }
 
 // onePostfixLine returns s trimmed and, where a log format kept them, with

@@ -6,16 +6,17 @@ import (
 	"mtatap/event"
 )
 
-// isPostfixReject reports whether s, what follows the queue id, is a refusal:
-// not a warning, hold, discard or the like.
+// isPostfixReject reports whether s, what follows the queue id or its lack, is a
+// refusal: not a warning, hold, discard or the like.
 func isPostfixReject(s string) bool {
-	s = strings.TrimPrefix(s, "milter-")
-	return strings.HasPrefix(s, "reject: ")
+	return strings.HasPrefix(strings.TrimPrefix(s, "milter-"), "reject: ")
 }
 
-// reject reads a refusal of smtpd, cleanup (milters) or postscreen:
+// reject reads a refusal of smtpd (of its own or of a filter before the queue),
+// cleanup (milters) or postscreen:
 //
 //	NOQUEUE|QID: [milter-]reject: STAGE from host[ip]: [CODE ][X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
+//	proxy-reject: STAGE: CODE [X.Y.Z ]TEXT; from=<S> to=<R> proto=P helo=<H>
 //
 // postscreen has commas between the fields. There is no recipient before RCPT,
 // and after it where the message has several; without one there is no event, as
@@ -27,14 +28,16 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	if !ok {
 		return dst, nil
 	}
-	id, rest, _ := strings.Cut(e.message, ": ")
-	_, rest, _ = strings.Cut(rest, "reject: ")
+	id, _, _ := cutPostfixID(e.message)
+	_, rest, _ := strings.Cut(e.message, "reject: ")
 	stage, _, _ := strings.Cut(rest, " ")
+	said := rest[len(stage):]
+	stage, byProxy := strings.CutSuffix(stage, ":")
 	phase, ok := postfixStagePhase(stage)
 	if !ok {
 		return dst, nil
 	}
-	text, s, ok := readPostfixReject(strings.TrimSuffix(rest[len(stage):], "\r"))
+	text, s, ok := readPostfixReject(strings.TrimSuffix(said, "\r"), byProxy)
 	if !ok {
 		return dst, p.unparsed(e.tag)
 	}
@@ -44,10 +47,7 @@ func (p *postfix) reject(dst []event.Delivery, line Line) ([]event.Delivery, err
 	dst = append(dst, event.Delivery{})
 	d := &dst[len(dst)-1]
 	p.fill(d, line, raw, e)
-	if id != "NOQUEUE" {
-		d.QueueID = id
-	}
-	d.Status, d.Phase = event.Rejected, phase
+	d.QueueID, d.Status, d.Phase = id, event.Rejected, phase
 	d.Sender, d.SenderKnown = s.from, true
 	d.Recipient, d.RecipientSource = s.to, event.RecipientFromLog
 	setPostfixReply(d, text)
@@ -71,27 +71,28 @@ func postfixStagePhase(stage string) (event.Phase, bool) {
 	return event.PhaseUnknown, false
 }
 
+// maxPostfixRejects bounds the places of a line where the fields may start.
+const maxPostfixRejects = 16
+
 type postfixEnvelope struct{ from, to string }
 
-// readPostfixReject reads " from host[ip]: TEXT; FIELDS". The client chose
+// readPostfixReject reads " from host[ip]: TEXT; FIELDS", or " TEXT; FIELDS" if a
+// filter before the queue refused. The client chose
 // addresses and HELO name, and parts of the text repeat them, so several places
 // may look like the start of the fields. Where more than one of them follows
 // the grammar to the end of the line, none is believed.
-func readPostfixReject(s string) (text string, env postfixEnvelope, ok bool) {
-	s, ok = strings.CutPrefix(s, " from ")
+func readPostfixReject(s string, byProxy bool) (text string, env postfixEnvelope, ok bool) {
+	if s, ok = strings.CutPrefix(s, " "); ok && !byProxy {
+		s, ok = cutPostfixClient(s)
+	}
 	if !ok {
 		return "", env, false
 	}
-	end := strings.Index(s, "]: ")
-	if i := strings.Index(s, "]:"); i >= 0 && i != end { // [ip]:port: of postscreen
-		end = strings.Index(s[i+2:], ": ") + i + 1
-	}
-	if end < 0 || end+3 > len(s) {
-		return "", env, false
-	}
-	s = s[end+3:]
 	found := 0
-	for from := 0; found < 2; {
+	for from, places := 0, 0; found < 2; places++ {
+		if places == maxPostfixRejects {
+			return "", env, false
+		}
 		i := strings.Index(s[from:], "; from=<")
 		if i < 0 {
 			break
@@ -103,6 +104,20 @@ func readPostfixReject(s string) (text string, env postfixEnvelope, ok bool) {
 		}
 	}
 	return text, env, found == 1
+}
+
+// cutPostfixClient cuts "from host[ip]: ", of postscreen "from [ip]:port: ", off
+// the head of s.
+func cutPostfixClient(s string) (rest string, ok bool) {
+	s, ok = strings.CutPrefix(s, "from ")
+	end := strings.Index(s, "]: ")
+	if i := strings.Index(s, "]:"); i >= 0 && i != end {
+		end = strings.Index(s[i+2:], ": ") + i + 1
+	}
+	if !ok || end < 0 || end+3 > len(s) {
+		return "", false
+	}
+	return s[end+3:], true
 }
 
 // readPostfixEnvelope reads "S>[[,] to=<R>][,] proto=P[[,] helo=<H>]" and the

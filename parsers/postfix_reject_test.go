@@ -1,6 +1,7 @@
 package parsers
 
 import (
+	"strings"
 	"testing"
 
 	"mtatap/event"
@@ -29,6 +30,12 @@ func TestPostfixRejects(t *testing.T) {
 		"by a milter after the message, without a reply code": {
 			`cleanup[1]: 4CD2653268B: milter-reject: END-OF-MESSAGE from client.example[192.0.2.77]: 5.7.1 Virus found: Eicar-Test-Signature; from=<user@client.example> to=<inb1@text.example> proto=ESMTP helo=<client.example>`,
 			"user@client.example", "4CD2653268B", `rejected inb1@text.example at dot 5.7.1 dsn=5.7.1: 5.7.1 Virus found: Eicar-Test-Signature`},
+		"by a filter before the queue": {
+			`smtpd[1]: proxy-reject: END-OF-MESSAGE: 554 5.7.0 Reject, id=01234-05 - spam; from=<user@client.example> to=<inb1@text.example> proto=ESMTP helo=<client.example>`,
+			"user@client.example", "", `rejected inb1@text.example at dot 554 5.7.0 dsn=5.7.0: 554 5.7.0 Reject, id=01234-05 - spam`},
+		"of a client that has logged in": {
+			`submission/smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 553 5.7.1 <user@client.example>: Sender address rejected: not owned by user bob; from=<user@client.example> to=<inb1@text.example> proto=ESMTP helo=<client.example> sasl_username=<bob>`,
+			"user@client.example", "", `rejected inb1@text.example at rcpt 553 5.7.1 dsn=5.7.1: 553 5.7.1 <user@client.example>: Sender address rejected: not owned by user bob`},
 		"by postscreen": {
 			`postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.88]:40063: 550 5.5.1 Protocol error; from=<user@client.example>, to=<alice@example.net>, proto=ESMTP, helo=<early.example>`,
 			"user@client.example", "", `rejected alice@example.net at rcpt 550 5.5.1 dsn=5.5.1: 550 5.5.1 Protocol error`},
@@ -52,6 +59,7 @@ func TestPostfixRejectsWithoutRecipientGiveNoEvent(t *testing.T) {
 		"at MAIL with a forged HELO":     `smtpd[1]: NOQUEUE: reject: MAIL from client.example[192.0.2.77]: 552 5.3.4 no; from=<a@x> proto=ESMTP helo=<x; from=<q@x> to=<victim@x> proto=SMTP helo=<y>`,
 		"after DATA, several recipients": `smtpd[1]: 3A8715327A9: reject: DATA from client.example[192.0.2.77]: 554 5.7.1 no; from=<a@x> proto=ESMTP helo=<h>`,
 		"a warning":                      `smtpd[1]: NOQUEUE: reject_warning: RCPT from client.example[192.0.2.77]: 554 5.7.1 no; from=<a@x> to=<b@x> proto=ESMTP helo=<h>`,
+		"a filter's acceptance":          `smtpd[1]: proxy-accept: END-OF-MESSAGE: 250 2.0.0 Ok; from=<a@x> to=<b@x> proto=ESMTP helo=<h>`,
 		"a hold":                         `smtpd[1]: NOQUEUE: hold: RCPT from client.example[192.0.2.77]: <a@x>: held; from=<a@x> to=<b@x> proto=ESMTP helo=<h>`,
 		"a milter's hold":                `cleanup[1]: 50F6A53268B: milter-hold: END-OF-MESSAGE from client.example[192.0.2.77]: x; from=<a@x> to=<b@x> proto=ESMTP helo=<h>`,
 	} {
@@ -67,6 +75,7 @@ func TestPostfixBelievesNoRejectThatMayBeForged(t *testing.T) {
 	for name, line := range map[string]string{
 		"fields in the recipient": `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <x; from=<q@x> to=<victim@x> proto=SMTP helo=<y@d>: Recipient address rejected: no; from=<a@x> to=<"x; from=<q@x> to=<victim@x> proto=SMTP helo=<y"@d> proto=ESMTP helo=<h>`,
 		"fields in HELO":          `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <b@x>: no; from=<a@x> to=<b@x> proto=ESMTP helo=<x; from=<q@x> to=<victim@x> proto=SMTP helo=<y>`,
+		"fields without end":      `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 ` + strings.Repeat("; from=<a> to=<b", 4000) + `; from=<a@x> to=<b@x> proto=SMTP helo=<h>`,
 		"no fields":               `smtpd[1]: NOQUEUE: reject: RCPT from client.example[192.0.2.77]: 550 5.1.1 <b@x>: no`,
 		"no client":               `smtpd[1]: NOQUEUE: reject: RCPT from`,
 	} {

@@ -46,6 +46,7 @@ func (p *postfix) status(dst []event.Delivery, line Line, id string) ([]event.De
 		return dst, nil
 	}
 	p.settles(m, d)
+	p.verp.recoverRecipient(d)
 	if status == event.Delivered {
 		if p.isFilterHop(d.Relay) && strings.Contains(s.reason, "queued as") {
 			return dst[:len(dst)-1], nil
@@ -68,7 +69,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 		b.Write(text)
 	}
 	raw, joined = b.String()[:len(text)], b.String()[len(text):]
-	e, ok = p.envelope.readKept(raw)
+	e, ok = p.read(raw)
 	return raw, joined, e, ok
 }
 
@@ -124,21 +125,26 @@ const (
 
 // readPostfixStatus reads what follows "to=<" (log_adhoc.c of Postfix):
 //
-//	ADDR>[, orig_to=<ADDR>], relay=RELAY[, conn_use=N], delay=D, delays=a/b/c/d[, key=value ...], dsn=X.Y.Z, status=WORD (REASON)
+//	ADDR>[, orig_to=<ADDR>], relay=RELAY[, conn_use=N], delay=D[, delays=a/b/c/d][, key=value ...][, dsn=X.Y.Z], status=WORD (REASON)
 //
-// An address is in external form (local part quoted where need be) or in
-// internal form, where anything may be inside. So its end is the first ">" that
-// is followed by the rest of the grammar.
+// Of the fields only the status has to be there; excerpts leave out others. An
+// address is in external form (local part quoted where need be) or in internal
+// form, where anything may be inside. So its end is the first ">" that is
+// followed by the rest of the grammar.
 func readPostfixStatus(s string) (f postfixStatus, ok bool) {
 	return f, eachPostfixEnd(s, func(addr, rest string) bool {
 		f.to, f.origTo = addr, ""
-		if rest, ok := strings.CutPrefix(rest, ", relay="); ok {
+		rest, ok := strings.CutPrefix(rest, ", ")
+		if !ok {
+			return false
+		}
+		orig, ok := strings.CutPrefix(rest, "orig_to=<")
+		if !ok {
 			return f.readFields(rest)
 		}
-		rest, ok := strings.CutPrefix(rest, ", orig_to=<")
-		return ok && eachPostfixEnd(rest, func(addr, rest string) bool {
+		return eachPostfixEnd(orig, func(addr, rest string) bool {
 			f.origTo = addr
-			rest, ok := strings.CutPrefix(rest, ", relay=")
+			rest, ok := strings.CutPrefix(rest, ", ")
 			return ok && f.readFields(rest)
 		})
 	})
@@ -181,12 +187,9 @@ func postfixQuotedLen(s string) int {
 	return 0
 }
 
-// readFields reads what follows ", relay=".
+// readFields reads the fields after the addresses, to the end of the line.
 func (f *postfixStatus) readFields(s string) bool {
-	if f.relay, s = cutPostfixValue(s); !f.readRelay() {
-		return false
-	}
-	f.delay, f.dsn = -1, ""
+	f.relay, f.peer, f.isPeer, f.delay, f.dsn = "", event.Relay{}, false, -1, ""
 	for range maxPostfixFields {
 		i := strings.IndexByte(s, '=')
 		if i < 0 || !isPostfixKey(s[:i]) {
@@ -195,7 +198,7 @@ func (f *postfixStatus) readFields(s string) bool {
 		key, rest, ok := s[:i], s[i+1:], true
 		if key == "status" {
 			f.word, rest, ok = strings.Cut(rest, " (")
-			if !ok || f.delay < 0 || !isPostfixWord(f.word) {
+			if !ok || !isPostfixWord(f.word) {
 				return false
 			}
 			f.reason, ok = strings.CutSuffix(rest, ")")
@@ -207,13 +210,20 @@ func (f *postfixStatus) readFields(s string) bool {
 			return false
 		}
 		switch key {
-		case "delay":
-			if f.delay, ok = parsePostfixDelay(value); !ok {
+		case "relay":
+			if f.relay != "" { // the one before was part of the address
 				return false
 			}
+			f.relay = value
+			ok = f.readRelay()
+		case "delay":
+			f.delay, ok = parsePostfixDelay(value)
 		case "dsn":
 			f.dsn = value
-		case "relay": // the one before was part of the address
+		case "to", "orig_to": // so was all before
+			ok = false
+		}
+		if !ok {
 			return false
 		}
 	}

@@ -3,7 +3,6 @@ package parsers
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +139,36 @@ func TestPostfixStatusLines(t *testing.T) {
 		"SMTPUTF8 that is not offered": {
 			`smtp[1]: 40C20532618: to=<почта@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.6.7, status=bounced (SMTPUTF8 is required, but was not offered by host mx.b.example[198.51.100.6])`,
 			`bounced почта@b.example via mx.b.example[198.51.100.6]:25 at helo dsn=5.6.7: SMTPUTF8 is required, but was not offered by host mx.b.example[198.51.100.6]`},
+		"SMTPUTF8 that no server offers, since version 3.11": {
+			`smtp[1]: 40C20532618: to=<почта@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.6.7, status=bounced (message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[198.51.100.6])`,
+			`bounced почта@b.example via mx.b.example[198.51.100.6]:25 at helo dsn=5.6.7: message requires SMTPUTF8, but no server was found that supports SMTPUTF8. The last attempted server was mx.b.example[198.51.100.6]`},
+		"REQUIRETLS that is not offered, suspended": {
+			`error[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1, delays=0/0/0/0, dsn=4.7.30, status=deferred (delivery temporarily suspended: REQUIRETLS Failure: sender requested REQUIRETLS, but TLS service was not offered by host mx.b.example[198.51.100.6])`,
+			`deferred a@b.example via mx.b.example[198.51.100.6] at starttls not attempted dsn=4.7.30: REQUIRETLS Failure: sender requested REQUIRETLS, but TLS service was not offered by host mx.b.example[198.51.100.6]`},
+		"REQUIRETLS and a refused STARTTLS": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.7.10, status=bounced (REQUIRETLS Failure: sender requested REQUIRETLS, but host mx.b.example[198.51.100.6] refused to start TLS: 454 4.3.3 TLS not available now)`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at starttls 454 4.3.3 dsn=5.7.10: 454 4.3.3 TLS not available now`},
+		"REQUIRETLS and a server that nobody vouches for": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.7.10, status=bounced (REQUIRETLS Failure: sender requested REQUIRETLS, but no trusted server certificate was found. The last attempted server was mx.b.example[198.51.100.6])`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at starttls dsn=5.7.10: REQUIRETLS Failure: sender requested REQUIRETLS, but no trusted server certificate was found. The last attempted server was mx.b.example[198.51.100.6]`},
+		"an AUTH refused before and remembered": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:587, delay=1, delays=0/0/0/0, dsn=4.7.8, status=deferred (SASL [CACHED] authentication failed; server mx.b.example[198.51.100.6] said: 535 5.7.8 bad password)`,
+			`deferred a@b.example via mx.b.example[198.51.100.6]:587 at auth 535 5.7.8 dsn=4.7.8: 535 5.7.8 bad password`},
+		"a reply that no server may give": {
+			`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, delay=1, delays=0/0/0/0, dsn=5.5.0, status=bounced (Protocol error: host mx.b.example[198.51.100.6] said: 354 go on (in reply to RCPT TO command))`,
+			`bounced a@b.example via mx.b.example[198.51.100.6]:25 at rcpt 354 dsn=5.5.0: 354 go on`},
+		"a refusing greeting, before version 2.3": {
+			`smtp[1]: 40C2053261: to=<a@b.example>, relay=none, delay=7, status=deferred (connect to mx.b.example[198.51.100.6]: server refused to talk to me: 421 mx.b.example too busy   (port 25))`,
+			`deferred a@b.example via mx.b.example[198.51.100.6] at banner 421: 421 mx.b.example too busy`},
+		"no port in the reason, before version 2.5": {
+			`qmgr[1]: 40C2053261: to=<a@b.example>, orig_to=<a>, relay=none, delay=7, status=deferred (delivery temporarily suspended: connect to mx.b.example[198.51.100.6]: Connection timed out)`,
+			`deferred a@b.example (a) via mx.b.example[198.51.100.6] at connect not attempted: connect to mx.b.example[198.51.100.6]: Connection timed out`},
+		"an excerpt that leaves out relay and delay": {
+			`smtp[1]: QUEUED1: to=<a@b.example>, dsn=5.1.1, status=bounced (host mx.b.example said: 550 5.1.1 unknown)`,
+			`bounced a@b.example via mx.b.example 550 5.1.1 dsn=5.1.1: 550 5.1.1 unknown`},
+		"a very short queue id": {
+			`smtp[1]: 4B: to=<a@b.example>, relay=mx.b.example[198.51.100.6]:25, status=sent (250 ok)`,
+			`delivered a@b.example via mx.b.example[198.51.100.6]:25 at dot 250: 250 ok`},
 		"local output is no reply": {
 			`local[1]: 40C20532618: to=<a@b.example>, relay=local, delay=1, delays=0/0/0/0, dsn=5.3.0, status=bounced (Command died with status 1: "echo 'status=sent (250 ok)'". Command output: status=sent (250 ok) second line )`,
 			`bounced a@b.example at local dsn=5.3.0: Command died with status 1: "echo 'status=sent (250 ok)'". Command output: status=sent (250 ok) second line`},
@@ -253,9 +282,10 @@ func TestPostfixUnparsedLines(t *testing.T) {
 	for name, c := range map[string]struct{ line, program string }{
 		"no status":              {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1`, "smtp"},
 		"an unknown status":      {`local[1]: 40C20532618: to=<a@b.example>, relay=local, delay=1, dsn=2.0.0, status=eaten (x)`, "local"},
-		"no relay":               {`smtp[1]: 40C20532618: to=<a@b.example>, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"half a relay":           {`smtp[1]: 40C20532618: to=<a@b.example>, relay=mx.b.example[192.0.2.1, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"two relays":             {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, relay=none, delay=1, dsn=2.0.0, status=sent (x)`, "smtp"},
+		"no reason":              {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=1, dsn=2.0.0, status=sent`, "smtp"},
 		"a delay in words":       {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, delay=long, dsn=2.0.0, status=sent (x)`, "smtp"},
-		"no delay":               {`smtp[1]: 40C20532618: to=<a@b.example>, relay=none, dsn=2.0.0, status=sent (x)`, "smtp"},
 		"an address without end": {`smtp[1]: 40C20532618: to=<a@b.example`, "smtp"},
 		"a daemon made up":       {`victim[1]: 40C20532618: to=<a@b.example`, "other"},
 	} {
@@ -375,55 +405,5 @@ func TestPostfixAllocatesOnceForAStatusLine(t *testing.T) {
 	}
 	if len(dst) != 1 || dst[0].Sender != "sender@sender.example" || dst[0].MessageID != "sent-ok.64@sender.example" {
 		t.Errorf("got %+v", dst)
-	}
-}
-
-func FuzzPostfix(f *testing.F) {
-	for _, c := range []string{postfixSent, postfixBounced, postfixDeferred, postfixQmgr, postfixCleanup, postfixRemoved} {
-		f.Add(postfixHead + fmt.Sprintf(c, "40C20532618"))
-	}
-	f.Add(postfixHead + `smtp[1]: 40C20532618: to=<"a\">b"@x>, orig_to=<c>d>, relay=h[1::2]:25, delay=1, tls=a, dsn=5.1.1, status=bounced (host h[1::2] said: 550-x 550 5.1.1 y (in reply to AUTH x command))`)
-	f.Add(postfixHead + "smtpd[1]: NOQUEUE: reject: RCPT from h[192.0.2.8]: 554 5.7.1 no; from=<a@x> to=<b@x> proto=ESMTP helo=<h>")
-	f.Add(postfixHead + "postscreen[1]: NOQUEUE: reject: RCPT from [192.0.2.88]:40063: 550 5.5.1 no; from=<a@x>, to=<b@x>, proto=ESMTP, helo=<h>")
-	f.Add(postfixHead + "qmgr[1]: 40C20532618: from=<>, status=expired, returned to sender")
-	f.Add(`{"timestamp":"2026-11-23T18:43:06Z", "tag":"postfix/smtp[372]:", "message":" 40C20532618: to=<a@b>, relay=local, delay=1, dsn=4.0.0, status=deferred (a\n\ud83d)"}`)
-	f.Fuzz(func(t *testing.T, line string) {
-		p := newPostfix(Options{Rejects: true, FilterHops: []string{"127.0.0.1:10025"}, VERP: []string{"+{local}={domain}@"}})
-		for _, l := range []string{line, postfixHead + "qmgr[1]: 40C20532618: from=<>, status=expired, returned to sender"} {
-			dst, _ := p.Parse(nil, Line{Text: []byte(l), Reference: postfixReference})
-			checkPostfixDeliveries(t, l, dst)
-		}
-		q := newPostfix(Options{})
-		if err := q.Restore(p.Snapshot(nil)); err != nil {
-			t.Errorf("restore after %q: %v", line, err)
-		}
-	})
-}
-
-// checkPostfixDeliveries checks what holds for the deliveries of any line.
-func checkPostfixDeliveries(t *testing.T, line string, dst []event.Delivery) {
-	t.Helper()
-	var recipients []string
-	for i := range dst {
-		d := &dst[i]
-		if slices.Contains(recipients, d.Recipient) {
-			t.Errorf("two events for %q from %q", d.Recipient, line)
-		}
-		recipients = append(recipients, d.Recipient)
-		if d.Status == event.StatusUnknown || d.Raw != line || d.MTA != event.Postfix {
-			t.Errorf("status %q, raw %q from %q", d.Status, d.Raw, line)
-		}
-		if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) {
-			t.Errorf("code %d from %q", d.SMTPCode, line)
-		}
-		if d.EnhancedCode != "" && event.EnhancedLen(d.EnhancedCode) != len(d.EnhancedCode) {
-			t.Errorf("enhanced code %q from %q", d.EnhancedCode, line)
-		}
-		if strings.ContainsRune(d.Diagnostic, '\n') || d.Relay.Port < 0 || d.Relay.Port > 99999 || d.Attempt < 0 {
-			t.Errorf("diagnostic %q, relay %v, attempt %d from %q", d.Diagnostic, d.Relay, d.Attempt, line)
-		}
-		if v, known := d.Delay.Value(); known && !(v >= 0 && v < 1e16) {
-			t.Errorf("delay %v from %q", v, line)
-		}
 	}
 }

@@ -31,8 +31,10 @@ func (s *stamps) time(stamp string, ref time.Time) (t time.Time, ok bool) {
 	if stamp == string(s.last[:]) && hour == s.lastRef {
 		return s.lastOut, true
 	}
-	t, ok = s.time3164(stamp, ref)
-	if ok && len(stamp) == len(s.last) {
+	if t, ok = s.time3164(stamp, ref); !ok {
+		return s.timeOdd(stamp, ref)
+	}
+	if len(stamp) == len(s.last) {
 		copy(s.last[:], stamp)
 		s.lastRef, s.lastOut = hour, t
 	}
@@ -84,9 +86,9 @@ func (s *stamps) time3164(stamp string, ref time.Time) (time.Time, bool) {
 	latest := ref.Add(futureSlack)
 	// Eight years hold a 29 February even across a century.
 	for year := latest.In(s.zone).Year(); year > latest.Year()-9; year-- {
-		t := time.Date(year, time.Month(month/3+1), day, hour, minute, second, 0, s.zone)
+		t := time.Date(year, time.Month(month/3+1), day, hour, minute, min(second, 59), 0, s.zone)
 		if t.Day() == day && !t.After(latest) {
-			return t.UTC(), true
+			return t.UTC().Add(time.Duration(second/60) * time.Second), true // a leap second
 		}
 	}
 	return time.Time{}, false

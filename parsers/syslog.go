@@ -14,6 +14,7 @@ type envelope struct {
 	pid     string
 	message string
 	copied  bool // message is in the scratch space, not part of the line
+	inner   bool // then all other fields are in the scratch space as well
 }
 
 // envelopeReader takes syslog envelopes off lines: RFC 3164 as rsyslog and
@@ -71,7 +72,7 @@ func (r *envelopeReader) message(line string) (string, bool) {
 		// The first colon ends "host tag[pid]:" unless host, tag or pid are odd.
 		rest := line[n+1:]
 		i := strings.IndexByte(rest, ':')
-		if i > 0 && rest[i-1] == ']' && i+1 < len(rest) && rest[i+1] == ' ' && strings.IndexByte(rest[:i], ' ') >= 0 {
+		if i > 0 && rest[i-1] == ']' && rest[0] != ' ' && i+1 < len(rest) && rest[i+1] == ' ' && strings.IndexByte(rest[:i], ' ') >= 0 {
 			return rest[i+2:], true
 		}
 	}
@@ -91,6 +92,9 @@ func (r *envelopeReader) retain(line []byte) (raw string, e envelope) {
 func (r *envelopeReader) readKept(line string) (e envelope, ok bool) {
 	e, ok = r.read(line)
 	if e.copied {
+		if e.inner {
+			e.stamp, e.host, e.tag, e.pid = strings.Clone(e.stamp), strings.Clone(e.host), strings.Clone(e.tag), strings.Clone(e.pid)
+		}
 		e.message, e.copied = strings.Clone(e.message), false
 	}
 	return e, ok
@@ -149,14 +153,37 @@ func zoneLen(s string) int {
 	return 0
 }
 
-// readHostTag reads "host tag[pid]: message".
+// readHostTag reads "host tag[pid]: message", or "tag[pid]: message" as programs
+// send it to the logging daemon of their own host.
 func (e *envelope) readHostTag(s string) bool {
 	i := strings.IndexByte(s, ' ')
-	if i < 0 {
+	if i == 0 {
+		s = strings.TrimLeft(s, " ")
+		i = strings.IndexByte(s, ' ')
+	}
+	if i <= 0 {
 		return false
 	}
-	e.host = s[:i]
-	return e.readTag(s[i+1:]) && e.tag != ""
+	if s[i-1] == ':' && isTag(s[:i-1]) {
+		return e.readTag(s)
+	}
+	if s[0] == '[' { // "[tag]", as other loggers write it
+		return false
+	}
+	e.host, s = s[:i], s[i+1:]
+	if s != "" && s[0] == ' ' {
+		s = strings.TrimLeft(s, " ")
+	}
+	return e.readTag(s) && e.tag != ""
+}
+
+// isTag reports whether s is a tag, with a pid or without, rather than a host.
+func isTag(s string) bool {
+	name, pid, ok := strings.Cut(s, "[")
+	if ok {
+		return name != "" && strings.HasSuffix(pid, "]") && allDigits(pid[:len(pid)-1])
+	}
+	return s != "" && !strings.ContainsAny(s, ":]")
 }
 
 // readTag reads "tag[pid]: message" or "tag: message".

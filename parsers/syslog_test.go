@@ -79,7 +79,7 @@ func TestEnvelopeReadJSON(t *testing.T) {
 		"an escape at the end of a string":   {`{"tag":"a[1]:","message":"x\\"}`, envelope{tag: "a", pid: "1", message: `x\`, copied: true}, true},
 		"damaged escapes":                    {`{"tag":"a[1]:","message":"\u12 \ud83dx \q"}`, envelope{tag: "a", pid: "1", message: "\ufffd12 \ufffdx q", copied: true}, true},
 		"no message":                         {`{"tag":"a[1]:"}`, envelope{}, false},
-		"no tag":                             {`{"message":"x"}`, envelope{message: "x"}, false},
+		"no tag":                             {`{"message":"x"}`, envelope{}, false},
 		"cut in a string":                    {`{"tag":"a[1]:","message":"x`, envelope{}, false},
 		"cut after a backslash":              {`{"tag":"a[1]:","message":"x\`, envelope{}, false},
 		"cut after an escape of two letters": {`{"tag":"a[1]:","message":"x\"`, envelope{}, false},

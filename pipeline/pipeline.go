@@ -52,7 +52,7 @@ type Pipeline struct {
 	log         *slog.Logger
 	now         func() time.Time
 	rules       atomic.Pointer[rules.Set]
-	unparsedLog *rateLimits
+	unparsedLog *samples
 	keepFailing *rateLimit
 	required    int32
 	counts      struct{ lines, unparsed, cut atomic.Int64 }
@@ -66,7 +66,7 @@ func New(set *rules.Set, o Options) *Pipeline {
 	}
 	p := &Pipeline{
 		limits: o.Limits, privacy: o.Privacy, lag: o.Metrics.lag, keeper: o.Keeper, metrics: o.Metrics, log: o.Logger, now: o.Now,
-		unparsedLog: &rateLimits{every: time.Minute, by: map[string]*rateLimit{}},
+		unparsedLog: newSamples(time.Minute),
 		keepFailing: newRateLimit(time.Minute),
 	}
 	for _, s := range o.Sinks {

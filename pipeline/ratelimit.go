@@ -23,21 +23,3 @@ func (r *rateLimit) allow(now time.Time) bool {
 	r.next = now.Add(r.every)
 	return true
 }
-
-// rateLimits is a rateLimit for each key.
-type rateLimits struct {
-	every time.Duration
-	mu    sync.Mutex
-	by    map[string]*rateLimit
-}
-
-func (r *rateLimits) allow(key string, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	l := r.by[key]
-	if l == nil {
-		l = newRateLimit(r.every)
-		r.by[key] = l
-	}
-	return l.allow(now)
-}

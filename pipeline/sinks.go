@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -104,6 +105,19 @@ func (o *outlet) offer(ctx context.Context, b *batch) error {
 func (o *outlet) discard(b *batch) {
 	o.queued.Sub(float64(len(b.events)))
 	b.release()
+}
+
+// trouble returns an error while the sink takes nothing.
+func (o *outlet) trouble(now time.Time) error {
+	if !o.answered.Load() {
+		return errors.New("has not answered yet")
+	}
+	if since := o.busySince.Load(); since != 0 {
+		if busy := now.Sub(time.Unix(0, since)); busy > maxWrite {
+			return fmt.Errorf("has taken nothing for %s", busy.Round(time.Second))
+		}
+	}
+	return nil
 }
 
 // open waits until a required sink has answered, or reading has ended: what is

@@ -16,7 +16,9 @@ const otherLabel = "other"
 
 // Labels are the values that labels may have; any other becomes "other".
 type Labels struct {
-	MTAs       []event.MTA
+	MTAs       []event.MTA // their series begin at 0
+	Possible   []event.MTA // these get their series with their first event
+	Rejects    bool        // whether the status rejected can occur
 	Categories []event.Category
 	Providers  []string
 	Rules      []string
@@ -42,6 +44,7 @@ type Metrics struct {
 	categories map[event.Category]string
 	providers  map[string]string
 	rules      map[string]string
+	seen       map[string]bool // labels of MTAs that have their series
 	cache      map[eventLabels]*eventSeries
 	hits       map[string]prometheus.Counter
 }
@@ -88,6 +91,7 @@ func NewMetrics(reg prometheus.Registerer, labels Labels) (*Metrics, error) {
 			return nil, fmt.Errorf("register event metrics: %w", err)
 		}
 	}
+	m.seen = make(map[string]bool)
 	m.Adopt(labels)
 	return m, nil
 }
@@ -101,18 +105,27 @@ func (m *Metrics) Adopt(labels Labels) {
 	before := m.labels
 	m.labels = Labels{
 		MTAs:       slices.Clone(labels.MTAs),
+		Possible:   slices.Clone(labels.Possible),
+		Rejects:    labels.Rejects,
 		Categories: slices.Clone(labels.Categories),
 		Providers:  slices.Clone(labels.Providers),
 		Rules:      slices.Clone(labels.Rules),
 	}
-	m.mtas = allowed(labels.MTAs)
+	m.mtas = allowed(labels.MTAs, labels.Possible...)
 	m.categories = allowed(labels.Categories)
 	m.providers = allowed(labels.Providers, otherLabel)
 	m.rules = allowed(labels.Rules, ruleDefault, ruleEnhanced, ruleReply)
 	m.cache = make(map[eventLabels]*eventSeries)
 	m.hits = make(map[string]prometheus.Counter)
 	m.forget(before)
-	m.initialise()
+	for _, rule := range m.rules {
+		m.hit(rule)
+	}
+	for mta, label := range m.mtas {
+		if slices.Contains(labels.MTAs, mta) || m.seen[label] {
+			m.initialise(label)
+		}
+	}
 }
 
 // Write counts events.
@@ -129,8 +142,12 @@ func (m *Metrics) Write(_ context.Context, events []*event.Event) error {
 func (m *Metrics) Close() error { return nil }
 
 func (m *Metrics) count(e *event.Event) {
+	mta := orOther(m.mtas, e.MTA)
+	if !m.seen[mta] {
+		m.initialise(mta)
+	}
 	s := m.series(eventLabels{
-		mta:      orOther(m.mtas, e.MTA),
+		mta:      mta,
 		category: orOther(m.categories, e.Category),
 		provider: orOther(m.providers, e.Provider),
 		status:   e.Status,
@@ -175,19 +192,18 @@ func (m *Metrics) hit(rule string) prometheus.Counter {
 	return c
 }
 
-// initialise makes the series of every pair of status and category that can
-// occur: "delivered" is the category of what is delivered, and of nothing else.
-func (m *Metrics) initialise() {
-	for _, rule := range m.rules {
-		m.hit(rule)
-	}
-	for _, mta := range m.mtas {
-		for _, provider := range m.providers {
-			for category, label := range m.categories {
-				for _, status := range event.Statuses() {
-					if (status == event.Delivered) == (category == event.CategoryDelivered) {
-						m.series(eventLabels{mta: mta, category: label, provider: provider, status: status})
-					}
+// initialise makes the series of mta for every pair of status and category that
+// can occur: "delivered" is the category of what is delivered, and of nothing else.
+func (m *Metrics) initialise(mta string) {
+	m.seen[mta] = true
+	for _, provider := range m.providers {
+		for category, label := range m.categories {
+			for _, status := range event.Statuses() {
+				if status == event.Rejected && !m.labels.Rejects {
+					continue
+				}
+				if (status == event.Delivered) == (category == event.CategoryDelivered) {
+					m.series(eventLabels{mta: mta, category: label, provider: provider, status: status})
 				}
 			}
 		}
@@ -196,7 +212,7 @@ func (m *Metrics) initialise() {
 
 // forget deletes the series of label values that are no longer allowed.
 func (m *Metrics) forget(before Labels) {
-	for _, v := range before.MTAs {
+	for _, v := range slices.Concat(before.MTAs, before.Possible) {
 		if _, ok := m.mtas[v]; !ok {
 			deleteSeries("mta", string(v), m.events, m.delay, m.unclassified)
 		}

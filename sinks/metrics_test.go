@@ -16,6 +16,7 @@ func smallLabels() Labels {
 		Categories: []event.Category{event.CategoryDelivered, event.CategoryHard},
 		Providers:  []string{"google"},
 		Rules:      []string{"google-full"},
+		Rejects:    true,
 	}
 }
 
@@ -41,6 +42,30 @@ func expect(t *testing.T, reg *prometheus.Registry, want, name string) {
 	t.Helper()
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), name); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestMetricsOfWhatMayOccurBeginWithItsFirstEvent(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	labels := smallLabels()
+	labels.MTAs, labels.Possible, labels.Rejects = nil, []event.MTA{event.Postfix, event.Exim}, false
+	m, err := NewMetrics(reg, labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testutil.CollectAndCount(m.events); n != 0 {
+		t.Errorf("%d series before the first event", n)
+	}
+	if err := m.Write(t.Context(), []*event.Event{verdict(event.Bounced, event.CategoryHard, "google", "google-full")}); err != nil {
+		t.Fatal(err)
+	}
+	// Delivered, and hard as bounced, deferred, expired, for two providers.
+	if n := testutil.CollectAndCount(m.events); n != 8 {
+		t.Errorf("%d series after the first event", n)
+	}
+	m.Adopt(labels)
+	if n := testutil.CollectAndCount(m.events); n != 8 {
+		t.Errorf("%d series after a reload", n)
 	}
 }
 

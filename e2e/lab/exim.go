@@ -10,8 +10,38 @@ import (
 	"testing"
 )
 
-// EximAll is the variant of Options that turns on nearly all log selectors.
-const EximAll = "all"
+// The variants of Options.
+const (
+	// EximAll turns on nearly all log selectors.
+	EximAll = "all"
+	// EximPrecise logs milliseconds, the zone and the process, and to syslog
+	// neither a time stamp nor the process: syslog has its own.
+	EximPrecise = "precise"
+	// EximBounces delivers to BounceDomain on this host, by the head of the local
+	// part: "box" to a file, "alias" to a command by way of an alias, "told" to a
+	// command that writes whose mail bounced and why, others to one that writes
+	// only why. A system filter hands what goes to
+	// "archived" to a command that fails.
+	EximBounces = "bounces"
+)
+
+// BounceDomain is where bounces go that the variant EximBounces takes.
+const BounceDomain = "bounces.example"
+
+// EximBounceMail returns messages to and from addresses that carry the recipient.
+func EximBounceMail() []Submission {
+	verp := func(how, local string) string { return how + "+" + local + "=" + DefaultDomain + "@" + BounceDomain }
+	return []Submission{
+		{ID: "to-mailbox@" + SenderDomain, To: []string{verp("box", "john")}},
+		{ID: "to-command@" + SenderDomain, To: []string{verp("command", "jane")}},
+		{ID: "to-alias@" + SenderDomain, To: []string{verp("alias", "jim")}},
+		{ID: "told@" + SenderDomain, To: []string{"told@" + BounceDomain}},
+		{ID: "to-nobody@" + SenderDomain, To: []string{"box@" + BounceDomain}},
+		{ID: "own-notice@" + SenderDomain, From: verp("box", "unknown"), To: []string{"unknown@" + DefaultDomain}},
+		{ID: "from-somebody@" + SenderDomain, From: "sender@" + SenderDomain, To: []string{verp("box", "ann")}},
+		{ID: "failed-filter@" + SenderDomain, From: verp("box", "joe"), To: []string{"ok+archived@" + DefaultDomain}},
+	}
+}
 
 type exim struct {
 	log     string
@@ -35,13 +65,20 @@ func StartExim(t testing.TB, opts Options) MTA {
 	if opts.Syslog {
 		logTo = "syslog : " + logTo
 	}
-	selector := ""
-	if opts.Variant == EximAll {
+	settings, routers, transports := "", "", ""
+	switch opts.Variant {
+	case EximAll:
 		// "arguments" and "unknown_in_list" only tell of this machine.
-		selector = "log_selector = +all -arguments -unknown_in_list"
+		settings = "log_selector = +all -arguments -unknown_in_list"
+	case EximPrecise:
+		settings = eximPreciseSettings
+	case EximBounces:
+		settings = fmt.Sprintf(eximBounceSettings, dir)
+		routers, transports = fmt.Sprintf(eximBounceRouters, BounceDomain), fmt.Sprintf(eximBounceTransports, dir)
 	}
 	writeFiles(t, dir, map[string]string{
-		"exim.conf": fmt.Sprintf(eximConf, dir, MailHost, logTo, selector, e.port, AliasRecipient, AliasTarget, eximCommand),
+		"exim.conf": fmt.Sprintf(eximConf, dir, MailHost, logTo, settings, e.port, AliasRecipient, AliasTarget, eximCommand, routers, transports),
+		"filter":    eximFilter,
 		"routes":    routeTable(opts.Routes, "%s: %s::%d\n"),
 	})
 	for _, sub := range []string{"spool", "log"} {
@@ -138,6 +175,7 @@ accept_all:
   accept
 
 begin routers
+%[9]s
 aliases:
   driver = redirect
   domains = alias.example
@@ -150,6 +188,7 @@ remote:
   no_more
 
 begin transports
+%[10]s
 remote_smtp:
   driver = smtp
   allow_localhost
@@ -161,4 +200,59 @@ remote_smtp:
 
 begin retry
 * * F,9s,3s
+`
+
+const eximPreciseSettings = `log_selector = +millisec +pid +queue_time +queue_time_overall +deliver_time +delivery_size \
+  +sender_on_delivery +return_path_on_delivery +outgoing_port +outgoing_interface +8bitmime
+log_timezone
+timezone = CET-1
+syslog_timestamp = false
+syslog_pid = false`
+
+const eximBounceSettings = `system_filter = %[1]s/filter
+system_filter_user = Debian-exim
+system_filter_pipe_transport = to_command`
+
+const eximFilter = `# Exim filter
+if $recipients contains "archived@" then
+  unseen pipe "/bin/false"
+endif
+`
+
+const eximBounceRouters = `bounce_alias:
+  driver = redirect
+  domains = %[1]s
+  condition = ${if match{$local_part}{^alias}}
+  data = |/bin/true
+  pipe_transport = to_command
+  user = Debian-exim
+
+bounce:
+  driver = accept
+  domains = %[1]s
+  transport = ${if match{$local_part}{^box}{to_box}{${if eq{$local_part}{told}{to_telling_command}{to_bounce_command}}}}
+`
+
+const eximBounceTransports = `to_box:
+  driver = appendfile
+  file = %[1]s/spool/box
+  user = Debian-exim
+
+to_command:
+  driver = pipe
+  user = Debian-exim
+
+to_bounce_command:
+  driver = pipe
+  command = /bin/echo "550 5.1.1 User unknown"
+  ignore_status
+  log_output
+  user = Debian-exim
+
+to_telling_command:
+  driver = pipe
+  command = /bin/echo "550 5.1.1 <mary@remote.example>: User unknown"
+  ignore_status
+  log_output
+  user = Debian-exim
 `

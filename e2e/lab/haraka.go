@@ -8,14 +8,28 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
 
-// Variants of Options for Haraka, beside its default of no time at all.
+// Words of Options.Variant for Haraka, joined by "+". Its default is the default
+// format at the level info, without any time.
 const (
 	HarakaTimestamps = "timestamps"
 	HarakaLogfmt     = "logfmt"
 	HarakaJSON       = "json"
+	HarakaNotice     = "notice"
+	HarakaProtocol   = "protocol"
+	HarakaDebug      = "debug"
+	// HarakaArriving takes mail in for lab.SenderDomain and lets nobody relay.
+	HarakaArriving = "arriving"
+)
+
+// Earlier versions for Options.Version: the last ones whose logs differ.
+const (
+	Haraka28 = "2.8.28"
+	Haraka30 = "3.0.3"
 )
 
 type haraka struct {
@@ -30,10 +44,7 @@ type haraka struct {
 // then gives up. With Syslog it logs through its syslog plugin as well.
 func StartHaraka(t testing.TB, opts Options) MTA {
 	t.Helper()
-	script := cacheDir(t, "haraka", "node_modules", "haraka", "bin", "haraka")
-	if _, err := os.Stat(script); err != nil {
-		t.Fatal("Haraka is not installed: run .ci/install (Haraka)")
-	}
+	script := harakaScript(t, opts.Version)
 	// Where the system's Node is too old the install step brings its own.
 	node := program(t, "Haraka", cacheDir(t, "haraka", "node_modules", "node", "bin", "node"), "node")
 	dir := workDir(t, opts.Dir, "haraka")
@@ -47,13 +58,6 @@ func StartHaraka(t testing.TB, opts Options) MTA {
 	if opts.Syslog {
 		plugins = "syslog\n" + plugins
 	}
-	timestamps, format := "false", "default"
-	switch opts.Variant {
-	case HarakaTimestamps:
-		timestamps = "true"
-	case HarakaLogfmt, HarakaJSON:
-		timestamps, format = "true", opts.Variant
-	}
 	// What "haraka -i" does: the package's own configuration, then ours on top.
 	shipped := filepath.Join(filepath.Dir(filepath.Dir(script)), "config")
 	if err := os.CopyFS(filepath.Join(dir, "config"), os.DirFS(shipped)); err != nil {
@@ -62,10 +66,10 @@ func StartHaraka(t testing.TB, opts Options) MTA {
 	writeFiles(t, dir, map[string]string{
 		"config/smtp.ini":     fmt.Sprintf("listen=127.0.0.1:%d\nnodes=0\n", h.port),
 		"config/plugins":      plugins,
-		"config/log.ini":      "[main]\nlevel=info\ntimestamps=" + timestamps + "\nformat=" + format + "\n",
+		"config/log.ini":      harakaLogSettings(opts.Variant),
 		"config/outbound.ini": "enable_tls=false\ntemp_fail_intervals=5s*2\nlocal_mx_ok=true\n",
 		"config/me":           MailHost + "\n",
-		"plugins/lab.js":      fmt.Sprintf(harakaPlugin, routes),
+		"plugins/lab.js":      fmt.Sprintf(harakaPlugin, routes, strings.Contains(opts.Variant, HarakaArriving), SenderDomain),
 		"log/haraka.log":      "",
 	})
 	if err := os.MkdirAll(filepath.Join(dir, "queue"), 0o755); err != nil {
@@ -88,6 +92,52 @@ func StartHaraka(t testing.TB, opts Options) MTA {
 	return h
 }
 
+// harakaScript returns the program of that version, "" being the usual one. Its
+// package was spelt with a capital before version 3.1.
+func harakaScript(t testing.TB, version string) string {
+	t.Helper()
+	script := cacheDir(t, "haraka", "node_modules", "haraka", "bin", "haraka")
+	install := ".ci/install"
+	if version != "" {
+		script = cacheDir(t, "haraka-"+version, "node_modules", "Haraka", "bin", "haraka")
+		install += " old-haraka"
+	}
+	if _, err := os.Stat(script); err != nil {
+		t.Fatalf("Haraka is not installed: run %s", install)
+	}
+	return script
+}
+
+// harakaLogSettings returns log.ini for the words of a variant.
+func harakaLogSettings(variant string) string {
+	timestamps, format, level := false, "default", "info"
+	for word := range strings.SplitSeq(variant, "+") {
+		switch word {
+		case HarakaTimestamps:
+			timestamps = true
+		case HarakaLogfmt, HarakaJSON:
+			format = word
+		case HarakaNotice, HarakaProtocol, HarakaDebug:
+			level = word
+		}
+	}
+	return fmt.Sprintf("[main]\nlevel=%s\ntimestamps=%t\nformat=%s\n", level, timestamps, format)
+}
+
+// HarakaTakes returns what of messages that version takes: those before 3.1
+// refuse quoted local parts.
+func HarakaTakes(version string, messages []Submission) []Submission {
+	if version == "" {
+		return messages
+	}
+	quoted := func(addr string) bool { return strings.HasPrefix(addr, `"`) }
+	taken := slices.Clone(messages)
+	for i := range taken {
+		taken[i].To = slices.DeleteFunc(slices.Clone(taken[i].To), quoted)
+	}
+	return slices.DeleteFunc(taken, func(s Submission) bool { return len(s.To) == 0 })
+}
+
 func (h *haraka) Name() string    { return "haraka" }
 func (h *haraka) LogPath() string { return h.log }
 
@@ -106,15 +156,23 @@ func (h *haraka) Stop() error {
 	return h.process.stop()
 }
 
-// The plugin lets everybody relay and routes without DNS.
+// The plugin routes without DNS. It lets everybody relay, or takes mail in.
 const harakaPlugin = `'use strict'
 const routes = %s
+const arriving = %t
+const here = '%s'
 exports.register = function () {
   this.register_hook('connect_init', 'relay')
 }
 exports.relay = function (next, connection) {
-  connection.relaying = true
+  connection.relaying = !arriving
   next()
+}
+exports.hook_rcpt = function (next, connection, params) {
+  next(arriving && params[0].host === here ? OK : CONT)
+}
+exports.hook_queue = function (next) {
+  next(OK)
 }
 exports.hook_get_mx = function (next, hmail, domain) {
   const route = routes[domain.toLowerCase()]

@@ -59,6 +59,8 @@ type Options struct {
 	Host string
 	// Variant chooses among the server's log formats; "" is its default.
 	Variant string
+	// Version is that of the server; "" is the usual one. Only Haraka has others.
+	Version string
 }
 
 // MailHost is the name by which every mail server of the lab goes.

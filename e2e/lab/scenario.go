@@ -44,6 +44,41 @@ func Mixed(mta string) []Submission {
 	return all
 }
 
+// ArrivingSubmissions returns mail for users of SenderDomain: a bounce that comes
+// to a VERP address, which carries the recipient that bounced, and what only
+// looks like one.
+func ArrivingSubmissions() []Submission {
+	const verp = "bounces+john=remote.example@" + SenderDomain
+	return []Submission{
+		{ID: "bounce@remote.example", From: "", To: []string{verp}},
+		{ID: "reply@remote.example", From: "john@remote.example", To: []string{verp}},
+		{ID: "receipt@remote.example", From: "", To: []string{"sender@" + SenderDomain}},
+	}
+}
+
+// BriefSubmissions returns the mixed messages and of the scripts one for each
+// point of the dialogue and kind of reply: enough to show how a log is written.
+func BriefSubmissions(scripts []Script, mta string) []Submission {
+	type kind struct {
+		stage   Stage
+		reply   byte
+		hostile bool
+	}
+	seen := map[kind]bool{}
+	var few []Script
+	for _, s := range scripts {
+		k := kind{stage: s.stage(), hostile: s.Hostile}
+		if first := s.reply(1); first != Accept {
+			k.reply = first[0]
+		}
+		if !seen[k] {
+			seen[k] = true
+			few = append(few, s)
+		}
+	}
+	return append(EachScript(few), Mixed(mta)...)
+}
+
 // SampleSubmissions returns what the sample logs are made of: the scripts
 // marked for it, those that answer RCPT TO a few to a message to keep the logs
 // short, and the mixed ones.
@@ -66,4 +101,23 @@ func SampleSubmissions(scripts []Script, mta string) []Submission {
 		together = append(together, one)
 	}
 	return append(append(together, alone...), Mixed(mta)...)
+}
+
+// Bounces returns messages that tell of bounces in each of the ways that the
+// variant PostfixBounces knows, one that does not, and one whose recipient is
+// refused so that a notice of the server's own takes the same way.
+func Bounces() []Submission {
+	async := func(id, to string) Submission { return Submission{ID: id + "@remote.example", To: []string{to}} }
+	return []Submission{
+		async("pipe", "news+john=remote.example@lists.example"),
+		async("equals", "news+john=doe=remote.example@lists.example"),
+		async("handled", "news+mary=remote.example@handler.example"),
+		async("told", "returns@handler.example"),
+		async("mailbox", "news+paul=remote.example@virtual.example"),
+		async("command", "news+anna=remote.example@local.example"),
+		async("ordinary", "news+weekly@lists.example"),
+		{ID: "written@" + SenderDomain, From: "sender@" + SenderDomain, To: []string{"news+john=remote.example@lists.example"}},
+		{ID: "own@" + SenderDomain, From: "news+unknown=remote.example@lists.example", To: []string{"unknown@remote.example"}},
+		async("aliased", "news+lisa=remote.example@alias.example"),
+	}
 }
