@@ -28,9 +28,7 @@ var kafkaRefusalScenarios = []scenario{
 			})
 			r.awaitFlow()
 		}
-		if n := r.metric("mtatap_dead_letters_total", `sink="kafka"`, `cause="too_large"`); n != 5 {
-			r.t.Errorf("%v dead letters", n)
-		}
+		r.await(catchUp, "there are five dead letters", func() bool { return r.metric("mtatap_dead_letters_total", `sink="kafka"`, `cause="too_large"`) == 5 })
 		r.settle()
 	}},
 	{"the topic is deleted and made again", func(r *rig) {

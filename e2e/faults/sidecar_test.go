@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -177,7 +178,7 @@ func (s *sidecar) terminate(within time.Duration) {
 			s.t.Errorf("mtatap ended with %v after SIGTERM", err)
 		}
 		s.t.Logf("mtatap stopped in %v", time.Since(begun).Round(time.Millisecond))
-	case <-time.After(within):
+	case <-time.After(patience(within)):
 		s.kill()
 		s.t.Errorf("mtatap did not stop within %v of SIGTERM", within)
 	}
@@ -206,7 +207,7 @@ func (s *sidecar) request(method, path string) (body string, code int, err error
 	if err != nil {
 		return "", 0, err
 	}
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: patience(5 * time.Second)}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -268,9 +269,21 @@ func (s *sidecar) logText() string {
 	return string(b)
 }
 
+// patience returns a limit of time as it is on a machine that is as busy as
+// this one: more than twice as many want a processor than there are.
+func patience(limit time.Duration) time.Duration {
+	var load float64
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		_, _ = fmt.Sscan(string(text), &load)
+	}
+	crowd := load / float64(2*runtime.NumCPU())
+	return time.Duration(float64(limit) * max(1, min(crowd, 20)))
+}
+
 // await fails unless what becomes true in time and mtatap lives meanwhile.
 func (s *sidecar) await(within time.Duration, what string, done func() bool) {
 	s.t.Helper()
+	within = patience(within)
 	for deadline := time.Now().Add(within); !done(); time.Sleep(25 * time.Millisecond) {
 		if !s.runs() {
 			s.t.Fatalf("mtatap ended while waiting until %s", what)

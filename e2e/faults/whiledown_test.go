@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"path/filepath"
 	"time"
 )
 
@@ -49,11 +48,8 @@ var whileDownScenarios = []scenario{
 		r.log.held(r.copytruncate)
 	})},
 	{"a new log gets the inode of the old one while mtatap is down", whileDown(func(r *rig) {
-		old := r.rotateThrice()
-		for n := range old {
-			r.log.compress(n + 1)
-		}
-		r.log.renameOnto(withInode(r.t, old, filepath.Dir(r.source)))
+		r.log.rotate()
+		r.log.renameOnto(r.log.compressAndReuse(1))
 	})},
 }
 

@@ -188,7 +188,7 @@ func (k *Kafka) start() {
 // await waits until the broker answers.
 func (k *Kafka) await() {
 	k.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := k.answers()
 		if err == nil {
 			return
@@ -202,7 +202,7 @@ func (k *Kafka) await() {
 // answers asks for the cluster's brokers: a broker that is not yet unfenced
 // does not name itself.
 func (k *Kafka) answers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client, done := k.client()
 	defer done()
@@ -216,7 +216,7 @@ func (k *Kafka) answers() error {
 // ReadAll returns what the topic holds now, by partition and offset.
 func (k *Kafka) ReadAll(topic string) []KafkaRecord {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	client, done := k.client()
 	defer done()

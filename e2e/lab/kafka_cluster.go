@@ -43,7 +43,7 @@ func StartKafkaCluster(t testing.TB, n int) *KafkaCluster {
 	for _, k := range c.brokers {
 		k.await()
 	}
-	for deadline := time.Now().Add(time.Minute); c.size() < n; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(3 * time.Minute); c.size() < n; time.Sleep(200 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d brokers found each other", c.size(), n)
 		}
