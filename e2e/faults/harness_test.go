@@ -49,8 +49,8 @@ func TestFaults(t *testing.T) {
 	target := newTarget(t)
 	results := newResults()
 	t.Cleanup(func() {
-		t.Log("\n" + results.table())
-		if *update && !t.Failed() {
+		t.Log("\n" + results.table(nil))
+		if *update {
 			results.write(t)
 		}
 	})
@@ -70,10 +70,15 @@ func TestFaults(t *testing.T) {
 					if !p.own {
 						r.publishTo(target)
 					}
+					t.Cleanup(func() {
+						switch {
+						case t.Failed():
+							results.add(s.name, nil)
+						case !t.Skipped():
+							results.add(s.name, r.measured)
+						}
+					})
 					s.test(r)
-					if r.measured != nil && !t.Failed() {
-						results.add(p.name, s.name, *r.measured)
-					}
 				})
 			}
 		})
