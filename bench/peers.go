@@ -36,7 +36,9 @@ var peers = []peer{
 		func(k *kit) *exec.Cmd { return k.command("usr/sbin/rsyslogd", "-v") }},
 	{"syslog-ng", "one regular expression to take apart, six more, JSON", []string{"syslog-ng-core"}, runSyslogNG,
 		func(k *kit) *exec.Cmd { return k.command("usr/sbin/syslog-ng", "--version") }},
-	{"mtail", "one program, counters", []string{"mtail"}, runMtail,
+	{"mtail", "counters, a cheap pattern before the costly one", []string{"mtail"}, runMtail("postfix.mtail"),
+		func(k *kit) *exec.Cmd { return k.command("usr/bin/mtail", "--version") }},
+	{"mtail, plain", "counters, one pattern", []string{"mtail"}, runMtail("plain.mtail"),
 		func(k *kit) *exec.Cmd { return k.command("usr/bin/mtail", "--version") }},
 }
 
@@ -85,7 +87,8 @@ func (k *kit) command(path string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// module returns the path of an unpacked module of rsyslog or syslog-ng, or "".
+// glob returns the first path that matches, among what was unpacked and then what
+// the system has, or "".
 func (k *kit) glob(pattern string) string {
 	for _, root := range []string{k.root, "/"} {
 		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
@@ -123,9 +126,11 @@ func runPflogsumm(_ context.Context, k *kit, log input) (usage, int, error) {
 	return counted(k.command("usr/sbin/pflogsumm", log.path), regexp.MustCompile(`(?m)^ *(\d+)(k?) +(?:delivered|deferred|bounced)`))
 }
 
-func runMtail(_ context.Context, k *kit, log input) (usage, int, error) {
-	cmd := k.command("usr/bin/mtail", "--one_shot", "--one_shot_format", "prometheus", "--progs", filepath.Join(k.conf, "postfix.mtail"), "--logs", log.path, "--log_dir", k.work)
-	return counted(cmd, regexp.MustCompile(`(?m)^deliveries\{.*\} (\d+)$`))
+func runMtail(program string) func(context.Context, *kit, input) (usage, int, error) {
+	return func(_ context.Context, k *kit, log input) (usage, int, error) {
+		cmd := k.command("usr/bin/mtail", "--one_shot", "--one_shot_format", "prometheus", "--progs", filepath.Join(k.conf, program), "--logs", log.path, "--log_dir", k.work)
+		return counted(cmd, regexp.MustCompile(`(?m)^deliveries\{.*\} (\d+)$`))
+	}
 }
 
 // counted runs cmd to its end and adds up the numbers that it prints where found

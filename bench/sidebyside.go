@@ -145,8 +145,8 @@ func peerRows(us usage, results []*result) []row {
 				row{what: "replay, CPU to grep's time", measured: fmt.Sprintf("%.1f times", float64(us.cpu)/float64(grep)), target: "at most 7.5 times", verdict: verdict(float64(us.cpu)/float64(grep) <= 7.5)})
 		case "rsyslog":
 			rows = append(rows, row{what: "replay, ahead of rsyslog", measured: fmt.Sprintf("%.0f times", ratio), target: "at least 18 times", verdict: verdict(ratio >= 18)})
-		case "mtail":
-			rows = append(rows, row{what: "replay, ahead of mtail", measured: fmt.Sprintf("%.0f times", ratio), target: "at least 60 times", verdict: verdict(ratio >= 60)})
+		case "mtail", "mtail, plain":
+			rows = append(rows, row{what: "replay, ahead of " + r.name, measured: fmt.Sprintf("%.0f times", ratio), target: "at least 60 times", verdict: verdict(ratio >= 60)})
 		}
 	}
 	return rows

@@ -187,8 +187,7 @@ func (r *reader) once(chunk tailers.Chunk) int {
 	b := r.batch
 	r.decide(b)
 	n := len(b.events)
-	b.holders.Store(1)
-	b.release()
-	r.batch, b.reader = b, r // the pool may lose it; nobody else takes one here
+	b.empty() // instead of giving it back to the pool, which may lose it
+	r.batch, b.reader = b, r
 	return n
 }

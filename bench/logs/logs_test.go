@@ -102,7 +102,7 @@ func containsAny(s string, words []string) bool {
 
 func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
-	if math.Abs(got-want) > 0.03*math.Max(want, 0.3) {
+	if math.Abs(got-want) > 0.1*math.Max(want, 0.3) {
 		t.Errorf("%s is %.3f, want %.3f", what, got, want)
 	}
 }
