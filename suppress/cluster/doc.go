@@ -15,4 +15,7 @@
 // over what a former owner or a late retry wrote after that. An owner stops when the
 // group's generation ends, and asks the group before it writes when it has not been
 // heard for a while, as after a suspended machine.
+//
+// The package must never decide by itself, commit an offset before what came of it
+// is acknowledged, or write for a partition that another owner has claimed.
 package cluster
