@@ -77,7 +77,7 @@ status by rules and publishes categorized events to Kafka, files and Prometheus.
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSchema(env), newVersion(env), newCompletion(env), newMan(env))
+	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSuppress(env), newSchema(env), newVersion(env), newCompletion(env), newMan(env))
 	root.CompletionOptions.DisableDefaultCmd = true // ours is in completion.go
 	return root
 }

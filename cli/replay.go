@@ -85,6 +85,9 @@ func (r *replay) run(ctx context.Context, files []string) error {
 		if err := w.connect(&options); err != nil {
 			return err
 		}
+		if _, err := w.suppressHere(set, prometheus.NewRegistry(), &options); err != nil {
+			return err
+		}
 	} else {
 		stdout := sinks.NewStdout(r.env.Stdout, sinks.Deps{Name: "stdout", Log: log, Failed: metrics.SinkFailed("stdout")})
 		options.Sinks = []pipeline.Sink{{Name: "stdout", Writer: stdout, Required: true}}

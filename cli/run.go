@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 	"mtatap/pipeline"
 	"mtatap/rules"
 	"mtatap/sinks"
+	"mtatap/suppress"
+	"mtatap/suppress/local"
 	"mtatap/tailers"
 )
 
@@ -84,7 +88,11 @@ func (r *run) load(files []string) (*config.Config, error) {
 	case r.config != "" && len(files) > 0:
 		return nil, usageError{errors.New("give either --config.file or FILEs, not both")}
 	case r.config != "":
-		return config.Load(r.config, r.env.Getenv)
+		cfg, err := config.Load(r.config, r.env.Getenv)
+		if err == nil && (len(cfg.Sources) == 0 || len(cfg.Sinks) == 0) {
+			err = fmt.Errorf("%s names no sources or no sinks: it is for mtatap suppress", r.config)
+		}
+		return cfg, err
 	case len(files) == 0:
 		return nil, usageError{errors.New("run needs --config.file, or FILEs to follow")}
 	}
@@ -110,6 +118,8 @@ type service struct {
 	logs        []pipeline.Log
 	pipeline    *pipeline.Pipeline
 	counters    *sinks.Metrics
+	local       *local.Local   // nil: suppression is not decided here
+	control     *http.Server   // of local; nil: none
 	store       *tailers.Store // nil: no state is kept
 	web         *webServer
 	reloadLevel func() error
@@ -130,6 +140,9 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	if err := s.connect(&options); err != nil {
 		return nil, err
 	}
+	if s.local, err = s.suppressHere(set, registry, &options); err != nil {
+		return nil, err
+	}
 	if s.counters, err = sinks.NewMetrics(registry, s.labels(set)); err != nil {
 		return nil, err
 	}
@@ -139,6 +152,12 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	home := landing{ready: func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }, status: s.pipeline.Status, recent: recent}
 	if s.web, err = newWebServer(listen, webConfig, r.pprof, registry, s.reload, home, log); err != nil {
 		return nil, err
+	}
+	if s.local != nil {
+		if err := s.offerSuppressions(); err != nil {
+			s.close()
+			return nil, err
+		}
 	}
 	if cfg.StateDir != "" {
 		if s.store, err = tailers.OpenStore(cfg.StateDir); err != nil {
@@ -154,6 +173,14 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 
 func (s *service) close() {
 	_ = s.web.listener.Close() // already closed after an orderly stop
+	if s.control != nil {
+		_ = s.control.Close() // only ends connections
+	}
+	if s.local != nil {
+		if err := s.local.Close(); err != nil {
+			s.log.Error("suppressions not closed", "err", err)
+		}
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("state directory not closed", "err", err)
@@ -218,6 +245,15 @@ func (s *service) reload() error {
 		s.pipeline.ReloadFailed()
 		s.log.Error("reload failed, the old rules stay", "err", err)
 		return err
+	}
+	if s.local != nil {
+		policy, err := suppress.PolicyOf(set)
+		if err != nil {
+			s.pipeline.ReloadFailed()
+			s.log.Error("reload failed, the old rules stay", "err", err)
+			return err
+		}
+		s.local.SetPolicy(policy)
 	}
 	s.counters.Adopt(s.labels(set))
 	s.pipeline.SetRules(set)

@@ -19,6 +19,7 @@ import (
 
 // webServer serves metrics, health and reload.
 type webServer struct {
+	mux        *http.ServeMux
 	listener   net.Listener
 	configFile string
 	server     *http.Server
@@ -60,7 +61,7 @@ func newWebServer(address, configFile string, profiles bool, gatherer prometheus
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	return &webServer{
-		listener: listener, configFile: configFile, log: log,
+		mux: mux, listener: listener, configFile: configFile, log: log,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 	}, nil
 }

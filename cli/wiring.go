@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mtatap/config"
 	"mtatap/event"
 	"mtatap/parsers"
@@ -12,6 +14,7 @@ import (
 	"mtatap/privacy"
 	"mtatap/rules"
 	"mtatap/sinks"
+	"mtatap/suppress/local"
 	"mtatap/tailers"
 )
 
@@ -58,6 +61,20 @@ func (w *wiring) connect(o *pipeline.Options) error {
 		o.Sinks = append(o.Sinks, pipeline.Sink{Name: s.Name, Writer: writer, Required: required})
 	}
 	return nil
+}
+
+// suppressHere adds the sink that decides whom not to mail any more, if the
+// configuration wants that decided here; it returns nil where not.
+func (w *wiring) suppressHere(set *rules.Set, reg prometheus.Registerer, o *pipeline.Options) (*local.Local, error) {
+	if s := w.config.Suppress; s == nil || s.Kafka != nil {
+		return nil, nil
+	}
+	l, err := openLocal(w.config, set, reg, w.log)
+	if err != nil {
+		return nil, fmt.Errorf("open suppressions: %w", err)
+	}
+	o.Sinks = append(o.Sinks, pipeline.Sink{Name: "suppress", Writer: l, Required: true})
+	return l, nil
 }
 
 // hideAddresses lets o publish addresses as cfg says.

@@ -165,6 +165,22 @@ func (d *decoder) checkOutputs(root value, c *Config) {
 			writers = append(writers, writer{v.path, own})
 		}
 	}
+	if s := c.Suppress; s != nil {
+		v := root.at("suppress")
+		for _, own := range []struct{ key, path string }{{"store", s.Store}, {"file", s.File}} {
+			if own.path == "" {
+				continue
+			}
+			files := d.logs(own.path)
+			for _, w := range writers {
+				if _, ok := sameLog(w.logs, files); ok {
+					d.fail(v.at(own.key), "is the file of %s too; give each its own", w.name)
+					break
+				}
+			}
+			writers = append(writers, writer{v.path + "." + own.key, files})
+		}
+	}
 	for i, s := range c.Sources {
 		read := d.logs(s.Path)
 		for _, w := range writers {

@@ -197,7 +197,9 @@ func rooms(t *testing.T) string {
 		}
 		return false
 	})
-	slices.SortFunc(b.rows, func(a, b string) int { return strings.Compare(strings.ReplaceAll(a, "`", ""), strings.ReplaceAll(b, "`", "")) })
+	slices.SortFunc(b.rows, func(a, b string) int {
+		return strings.Compare(strings.ReplaceAll(a, "`", ""), strings.ReplaceAll(b, "`", ""))
+	})
 	return b.String()
 }
 

@@ -175,6 +175,12 @@ type follower interface {
 	io.Closer
 }
 
+// glancer is a follower whose file may rotate away unread.
+type glancer interface {
+	// Glance looks for rotations without reading.
+	Glance(ctx context.Context) error
+}
+
 // follow returns what follows file, and what tells how far that is behind.
 func (l *Log) follow(file string, tail tailers.Options) (follower, backlog) {
 	if l.Journal != nil {
@@ -208,6 +214,9 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	tail.Beat = func() { r.beat(&r.readAt) }
 	follower, backlog := l.follow(file, tail)
 	r.input, r.follower, r.position, r.backlog = follower, follower, follower.Position, backlog
+	if g, ok := follower.(glancer); ok {
+		r.glance = g.Glance
+	}
 	follower.Resume(position, memory)
 	position, err = follower.Begin(ctx)
 	if err != nil {

@@ -1,11 +1,12 @@
 //go:build e2e
 
-package e2e
+package faults
 
 import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,7 @@ func (o outcome) name() string { return o.serial + " " + o.status }
 // traffic makes up the log of a busy Postfix: many messages under way at once,
 // some recipients deferred until they are delivered, refused or given up.
 type traffic struct {
+	patient  bool // messages never expire
 	rng      *rand.Rand
 	under    []*message
 	messages int
@@ -87,6 +89,18 @@ func (t *traffic) line(now time.Time) string {
 	return line
 }
 
+// single returns the lines of a message to one recipient who gets no other.
+func (t *traffic) single(now time.Time) string {
+	m := t.message()
+	m.todo = m.todo[:1]
+	var b strings.Builder
+	for len(m.todo) > 0 {
+		b.WriteString(t.advance(m, now) + "\n")
+	}
+	m.todo, m.deferred, m.stage = nil, nil, stageRemove
+	return b.String()
+}
+
 func (t *traffic) message() *message {
 	t.messages++
 	m := &message{
@@ -138,7 +152,7 @@ func (t *traffic) advance(m *message, now time.Time) string {
 	switch {
 	case len(m.deferred) == 0:
 		m.stage = stageRemove
-	case m.rounds == maxRounds:
+	case m.rounds == maxRounds && !t.patient:
 		m.stage = stageExpire
 	default:
 		m.stage, m.todo = stageActive, slices.Clone(m.deferred)

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package e2e
+package faults
 
 import (
 	"bytes"
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +24,7 @@ type mailLog struct {
 	mu      sync.Mutex // held for whole lines
 	file    *os.File
 	traffic *traffic
+	kept    []string // files of the log elsewhere
 
 	stop    chan struct{}
 	stopped sync.WaitGroup
@@ -68,6 +70,9 @@ func (l *mailLog) run() {
 func (l *mailLog) write(n int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
 	var b bytes.Buffer
 	for range n {
 		b.WriteString(l.traffic.line(time.Now()))
@@ -102,15 +107,35 @@ func (l *mailLog) end() []outcome {
 	return l.traffic.outcomes
 }
 
+// held does something between two lines, while the writer waits. The log is
+// left open or is opened again by do.
+func (l *mailLog) held(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	do()
+}
+
+// raw writes text as it is. The writer must be held, or not have started.
+func (l *mailLog) raw(text string) {
+	l.t.Helper()
+	if _, err := io.WriteString(l.file, text); err != nil {
+		l.t.Errorf("write log: %v", err)
+	}
+}
+
 // reopen lets the writer go on in a new file, unless there is one.
 func (l *mailLog) reopen() {
 	l.t.Helper()
+	l.held(func() { l.open() })
+}
+
+func (l *mailLog) open() {
+	l.t.Helper()
 	file, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		l.t.Fatalf("open log: %v", err)
+		l.t.Errorf("open log: %v", err)
+		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.file != nil {
 		if err := l.file.Close(); err != nil {
 			l.t.Errorf("close log: %v", err)
@@ -119,9 +144,61 @@ func (l *mailLog) reopen() {
 	l.file = file
 }
 
+// create makes the next file of the log, which the writer does not know yet.
+func (l *mailLog) create() {
+	l.t.Helper()
+	if err := os.WriteFile(l.path, nil, 0o644); err != nil {
+		l.t.Fatalf("create log: %v", err)
+	}
+}
+
+// rotate renames the log and lets the writer go on in a new file at once.
+func (l *mailLog) rotate() {
+	l.t.Helper()
+	l.rename()
+	l.reopen()
+}
+
+// copyTo copies the log as it is now, as copytruncate does, and truncate cuts
+// it to nothing.
+func (l *mailLog) copyTo(path string) {
+	l.t.Helper()
+	text, err := os.ReadFile(l.path)
+	if err == nil {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		l.t.Errorf("copy log: %v", err)
+	}
+}
+
+func (l *mailLog) truncate() {
+	l.t.Helper()
+	if err := os.Truncate(l.path, 0); err != nil {
+		l.t.Errorf("truncate log: %v", err)
+	}
+}
+
+// keep lets a file of the log be found after it is gone from the folder.
+func (l *mailLog) keep(path string) {
+	l.t.Helper()
+	kept := filepath.Join(l.t.TempDir(), filepath.Base(path))
+	if err := os.Link(path, kept); err != nil {
+		l.t.Fatalf("keep file of log: %v", err)
+	}
+	l.kept = append(l.kept, kept)
+}
+
 // rename moves the log and its siblings one number up. The writer goes on in
 // the renamed file.
 func (l *mailLog) rename() {
+	l.t.Helper()
+	l.shift()
+	l.move(l.path, l.sibling(1, ""))
+}
+
+// shift moves the siblings one number up.
+func (l *mailLog) shift() {
 	l.t.Helper()
 	for n := maxSiblings; n > 0; n-- {
 		for _, ending := range []string{"", ".gz"} {
@@ -130,7 +207,15 @@ func (l *mailLog) rename() {
 			}
 		}
 	}
-	l.move(l.path, l.sibling(1, ""))
+}
+
+func size(t *testing.T, path string) int64 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
 }
 
 // compress replaces sibling n, which nobody writes to, by a compressed one with
@@ -171,20 +256,13 @@ func gzipFile(path string) error {
 	return os.Remove(path)
 }
 
-// generations returns the files of the log that are there, oldest first.
+// generations returns the files of the log that are there.
 func (l *mailLog) generations() []string {
-	var files []string
-	for n := maxSiblings; n > 0; n-- {
-		for _, ending := range []string{".gz", ""} {
-			if file := l.sibling(n, ending); exists(file) {
-				files = append(files, file)
-			}
-		}
+	files, err := filepath.Glob(l.path + "*")
+	if err != nil {
+		l.t.Fatal(err)
 	}
-	if exists(l.path) {
-		files = append(files, l.path)
-	}
-	return files
+	return append(files, l.kept...)
 }
 
 func (l *mailLog) sibling(n int, ending string) string {
