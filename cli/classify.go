@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,8 @@ type classify struct {
 	output  string
 	rules   string
 	explain bool
+
+	profiling profiling
 }
 
 func newClassify(env Environment) *cobra.Command {
@@ -36,13 +39,16 @@ func newClassify(env Environment) *cobra.Command {
 		Example: `  mtatap classify "550 5.1.1 User unknown"
   mtatap classify --explain < replies.txt
   mtatap classify --input json --output json < replies.jsonl`,
-		RunE: func(_ *cobra.Command, args []string) error { return c.run(args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.profiling.around(func() error { return c.run(args) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.input, "input", "text", "form of each line: text, json ({\"id\", \"text\", \"provider\", \"relay_host\", \"status\"})")
 	f.StringVar(&c.output, "output", "text", "form of each verdict: text, json")
 	f.StringVar(&c.rules, "rules", "", "rules file (default: the built-in rules)")
 	f.BoolVar(&c.explain, "explain", false, "say why: what matched, what was shadowed, what the code tables say")
+	c.profiling.register(f)
 	return cmd
 }
 
@@ -129,13 +135,14 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 		v := set.Classify(&in)
 		b := appendVerdict(w.AvailableBuffer(), q.ID, &in, &v)
 		if c.explain {
-			matched, shadowed := explained(set, &in)
+			matched, shadowed, all := explained(set, &in)
 			b = appendStrings(b, `,"matched":`, matched)
 			b = appendStrings(b, `,"shadowed":`, shadowed)
+			b = appendJSON(b, `,"explanation":`, all)
 		}
 		w.Write(append(b, '}', '\n'))
 	} else if c.explain {
-		writeExplanation(w, set, &in)
+		writeExplanation(w, newPainter(c.env), set, &in)
 	} else {
 		v := set.Classify(&in)
 		fmt.Fprintf(w, "%-18s %-20s %-11s %-30s %s\n", v.Category, dash(v.Reason), v.Action, v.Rule, printable(q.Text))
@@ -168,6 +175,15 @@ func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byt
 		b = event.AppendString(append(b, `,"enhanced_code":`...), in.Enhanced)
 	}
 	return b
+}
+
+// appendJSON appends a member with any value that JSON has a form for.
+func appendJSON(b []byte, key string, value any) []byte {
+	data, err := json.Marshal(value)
+	if err != nil { // of no value that is given here
+		return b
+	}
+	return append(append(b, key...), data...)
 }
 
 // appendStrings appends a member with an array of strings, unless it is empty.

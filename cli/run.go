@@ -30,6 +30,8 @@ type run struct {
 	config    string
 	listen    string
 	webConfig string
+	pprof     bool
+	profiling profiling
 }
 
 func newRun(env Environment) *cobra.Command {
@@ -44,12 +46,16 @@ them, print events on standard output, keep no state.
 SIGHUP and POST /-/reload load the rules and the log level again.`,
 		Example: `  mtatap run --config.file /etc/mtatap/mtatap.yaml
   mtatap run /var/log/mail.log`,
-		RunE: func(cmd *cobra.Command, files []string) error { return r.run(cmd.Context(), files) },
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return r.profiling.around(func() error { return r.run(cmd.Context(), files) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.config, "config.file", "", "configuration file")
 	f.StringVar(&r.listen, "web.listen-address", "", "address of metrics and health (default: that of the configuration, else "+config.DefaultListenAddress+")")
 	f.StringVar(&r.webConfig, "web.config.file", "", "TLS and basic auth of metrics and health, in the exporter toolkit's form")
+	f.BoolVar(&r.pprof, "web.pprof", false, "serve profiles of this process under /debug/pprof/, to whoever may read metrics")
+	r.profiling.register(f)
 	r.log.register(f)
 	return cmd
 }
@@ -129,9 +135,7 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfoCollector())
 	metrics := pipeline.NewMetrics(registry)
 	s = &service{wiring: wiring{env: r.env, config: cfg, metrics: metrics, log: log}}
-	if s.logs, err = s.followed(); err != nil {
-		return nil, err
-	}
+	s.logs = s.followed()
 	options := pipeline.Options{Metrics: metrics, Logger: log}
 	if err := s.connect(&options); err != nil {
 		return nil, err
@@ -146,7 +150,7 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	s.pipeline = pipeline.New(set, options)
 	listen, webConfig := firstOf(r.listen, cfg.Web.ListenAddress), firstOf(r.webConfig, cfg.Web.ConfigFile)
 	home := landing{ready: func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }, status: s.pipeline.Status, recent: recent}
-	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, home, log); err != nil {
+	if s.web, err = newWebServer(listen, webConfig, r.pprof, registry, s.reload, home, log); err != nil {
 		return nil, err
 	}
 	if s.local != nil {

@@ -139,7 +139,7 @@ func (s *suppressor) build(cfg *config.Config, set *rules.Set, log *slog.Logger)
 	})
 	state := func() pipeline.Status { return pipeline.Status{Rules: set.Version(), RuleCount: len(set.RuleIDs())} }
 	listen, webConfig := firstOf(s.listen, cfg.Web.ListenAddress), firstOf(s.webConfig, cfg.Web.ConfigFile)
-	if p.web, err = newWebServer(listen, webConfig, registry, p.reload, landing{ready: p.Ready, status: state, recent: recent}, p.log); err != nil {
+	if p.web, err = newWebServer(listen, webConfig, false, registry, p.reload, landing{ready: p.Ready, status: state, recent: recent}, p.log); err != nil {
 		return nil, errors.Join(err, p.store.Close())
 	}
 	p.web.mux.Handle(lookupRoute, lookup{p.Lookup, address})

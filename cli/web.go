@@ -28,9 +28,13 @@ type webServer struct {
 
 // newWebServer listens on address at once, so that a taken port is told before
 // anything starts. reload loads the rules again; home is the page at "/", whose
-// ready says why not, if it is not.
-func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
+// ready says why not, if it is not. profiles adds pages that tell what this process
+// does.
+func newWebServer(address, configFile string, profiles bool, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
 	mux := http.NewServeMux()
+	if profiles {
+		servePprof(mux)
+	}
 	mux.Handle("GET /{$}", home)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "mtatap is healthy.") })

@@ -107,31 +107,34 @@ func (k lineKeeper) KeepLines(lines []pipeline.UnparsedLine) error {
 	letters := make([]sinks.DeadLetter, len(lines))
 	for i, l := range lines {
 		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(l.Text))
+		letters[i].Cursor = l.Cursor
 	}
 	return k.dead.Put(letters...)
 }
 
 // followed returns the logs to follow.
-func (w *wiring) followed() ([]pipeline.Log, error) {
+func (w *wiring) followed() []pipeline.Log {
 	var logs []pipeline.Log
-	for i, s := range w.config.Sources {
-		if s.Journald != nil {
-			return nil, fmt.Errorf("sources[%d]: this version reads files only; let rsyslog write the journal to one and give its path", i)
-		}
+	for _, s := range w.config.Sources {
 		start := tailers.StartEnd
 		if s.Start == "beginning" {
 			start = tailers.StartBeginning
 		}
-		logs = append(logs, pipeline.Log{
+		l := pipeline.Log{
 			Pattern: s.Path,
-			Parser: func(evicted func()) (parsers.Parser, error) {
+			Parser: func(counts parsers.Counts) (parsers.Parser, error) {
 				return parsers.New(s.Format, parsers.Options{Zone: s.Timezone, Rejects: s.Rejects, NonAttempts: s.NonAttempts,
-					FilterHops: s.FilterHops, VERP: s.VERP, Evicted: evicted})
+					FilterHops: s.FilterHops, VERP: s.VERP, Counts: counts})
 			},
 			Tail: tailers.Options{Start: start, MaxLineBytes: w.config.MaxLineBytes, RotateWait: w.config.RotateWait},
-		})
+		}
+		if s.Journald != nil {
+			l.Journal = &tailers.JournalSelection{Units: s.Journald.Units, Directory: s.Journald.Directory}
+			l.Pattern = l.Journal.Name()
+		}
+		logs = append(logs, l)
 	}
-	return logs, nil
+	return logs
 }
 
 // labels are the values that labels of event metrics may have with set.
@@ -139,7 +142,7 @@ func (w *wiring) labels(set *rules.Set) sinks.Labels {
 	var l sinks.Labels
 	for _, s := range w.config.Sources {
 		if s.Format == parsers.Auto {
-			l.Possible = []event.MTA{event.Postfix, event.Exim, event.Haraka}
+			l.Possible = parsers.MTAs()
 		} else {
 			l.MTAs = append(l.MTAs, event.MTA(s.Format))
 		}

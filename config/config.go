@@ -38,7 +38,8 @@ type Source struct {
 
 // Journal selects what to read from journald.
 type Journal struct {
-	Units []string // unit names or globs
+	Units     []string // unit names or globs
+	Directory string   // of the journal's files; "" is the host's own journal
 }
 
 // Batch bounds what travels to the sinks together.

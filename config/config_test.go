@@ -44,6 +44,17 @@ func TestTheSettingsOfTheContractLoad(t *testing.T) {
 	}
 }
 
+func TestAJournalMayBeInAFolder(t *testing.T) {
+	got := mustParse(t, `
+sources: [{journald: {units: [exim4.service, "postfix*"], directory: journal}}]
+sinks: {stdout: {}}
+`)
+	want := &Journal{Units: []string{"exim4.service", "postfix*"}, Directory: "journal"}
+	if !reflect.DeepEqual(got.Sources[0].Journald, want) {
+		t.Errorf("got %+v, want %+v", got.Sources[0].Journald, want)
+	}
+}
+
 func TestTheSuppressionProcessorNeedsNeitherLogsNorSinks(t *testing.T) {
 	got := mustParse(t, `suppress: {kafka: {brokers: ["kafka:9092"]}}`)
 	want := &Suppress{Store: "/var/lib/mtatap/suppressions.db", MaxRecipients: 1_000_000, Kafka: &SuppressKafka{

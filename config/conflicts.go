@@ -10,7 +10,7 @@ import (
 )
 
 // exactlyOne checks that a mapping has one of two keys.
-func exactlyOne(a, b, example string) reader {
+func exactlyOne(a, b, example string) check {
 	return func(d *decoder, v value) {
 		_, hasA := v.find(a)
 		second, hasB := v.find(b)
@@ -25,7 +25,7 @@ func exactlyOne(a, b, example string) reader {
 }
 
 // checkWebhookTLS refuses TLS settings that would silently not be used.
-func checkWebhookTLS(w *Webhook) reader {
+func checkWebhookTLS(w *Webhook) check {
 	return func(d *decoder, v value) {
 		if w.TLS != nil && strings.HasPrefix(strings.ToLower(w.URL), "http:") {
 			d.fail(v.at("tls"), "needs a URL that starts with https; change the url or leave tls out")
@@ -117,8 +117,9 @@ func matches(glob, path string) bool {
 	return ok && err == nil
 }
 
+// sameUnit gives a unit that is in both, of the same journal.
 func sameUnit(a, b *Journal) (string, bool) {
-	if a == nil || b == nil {
+	if a == nil || b == nil || a.Directory != b.Directory {
 		return "", false
 	}
 	for _, unitA := range a.Units {

@@ -62,7 +62,7 @@ func parse(name string, data []byte, env func(string) (string, bool), disk fs.FS
 	if root := d.document(data); root != nil {
 		v := value{node: root, pos: root}
 		d.walk(v, 0)
-		settings(&c)(d, v)
+		settings(&c).read(d, v)
 		d.checkSources(v, &c)
 		d.checkOutputs(v, &c)
 	}

@@ -74,12 +74,23 @@ func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = appendField(b, `,"rules_version":`, e.RulesVersion)
 	b = appendCount(b, `,"compat":`, e.Compat)
 	if e.Origin != nil {
-		b = append(b, `,"source":{"file":`...)
-		b = AppendString(b, e.Origin.Path)
-		b = append(b, `,"offset":`...)
-		b = strconv.AppendInt(b, e.Offset, 10)
-		b = append(b, '}')
+		b = appendSource(b, &e.Delivery)
 	}
+	return append(b, '}')
+}
+
+func appendSource(b []byte, d *Delivery) []byte {
+	if d.Cursor != "" {
+		b = append(b, `,"source":{"journal":`...)
+		b = AppendString(b, d.Origin.Path)
+		b = append(b, `,"cursor":`...)
+		b = AppendString(b, d.Cursor)
+		return append(b, '}')
+	}
+	b = append(b, `,"source":{"file":`...)
+	b = AppendString(b, d.Origin.Path)
+	b = append(b, `,"offset":`...)
+	b = strconv.AppendInt(b, d.Offset, 10)
 	return append(b, '}')
 }
 

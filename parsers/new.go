@@ -24,23 +24,33 @@ var formats = []format{
 // Auto is the format that is found out from the first lines.
 const Auto = "auto"
 
-// Formats returns the names that New takes.
+// Formats returns the names that New takes, Auto last.
 func Formats() []string {
-	names := []string{Auto}
+	names := make([]string, 0, len(formats)+1)
 	for _, f := range formats {
 		names = append(names, string(f.mta))
 	}
-	return names
+	return append(names, Auto)
 }
 
-// New returns a parser for the log format of that name.
+// MTAs returns the mail servers whose logs can be read.
+func MTAs() []event.MTA {
+	var all []event.MTA
+	for _, f := range formats {
+		all = append(all, f.mta)
+	}
+	return all
+}
+
+// New returns a parser for the log format of that name. It reads the log as it
+// was written to a file, and as records of journald in JSON.
 func New(name string, o Options) (Parser, error) {
 	if name == Auto {
-		return &auto{options: o}, nil
+		return newJournal(&auto{options: o}), nil
 	}
 	for _, f := range formats {
 		if string(f.mta) == name {
-			return f.open(o), nil
+			return newJournal(f.open(o)), nil
 		}
 	}
 	return nil, fmt.Errorf("open parser: unknown format %q, use one of %s", name, strings.Join(Formats(), ", "))

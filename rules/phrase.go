@@ -34,6 +34,16 @@ type phrase struct {
 	gaps   []int32
 }
 
+// size returns how many bytes the pieces have.
+func (p *phrase) size() (n int) {
+	for _, one := range p.parts {
+		for _, piece := range one {
+			n += len(piece.text)
+		}
+	}
+	return n
+}
+
 // part is a set of pieces any of which may stand in its place.
 type part []piece
 
@@ -81,9 +91,10 @@ func (w words) phrase(source string) (phrase, error) {
 		if alternatives, rest, err = w.atom(rest); err != nil {
 			return p, err
 		}
-		if expansions[last] = product(expansions[last], alternatives); len(expansions[last]) > maxPieces {
+		if len(expansions[last])*len(alternatives) > maxPieces {
 			return p, fmt.Errorf("a part stands for more than %d alternatives: split the phrase", maxPieces)
 		}
+		expansions[last] = product(expansions[last], alternatives)
 	}
 	if len(expansions) > maxParts {
 		return p, fmt.Errorf("%d parts are too many: at most %d", len(expansions), maxParts)

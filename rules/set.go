@@ -11,6 +11,7 @@ import (
 // Set is a compiled set of rules. It never changes and may be used by any
 // number of goroutines.
 type Set struct {
+	name        string // of the file
 	version     string
 	sha256      string
 	rules       []*rule

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -54,18 +55,19 @@ func (c *KafkaConnection) Close() { c.Client.Transport.(*kafka.Transport).CloseI
 func KafkaPartition(key string, n int) int { return partitionOf(key, n) }
 
 func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	t := &kafka.Transport{
-		Dial:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		Dial:           dialer.DialContext,
 		DialTimeout:    dialTimeout,
 		MetadataTTL:    metadataTTL,
 		MetadataTopics: []string{cfg.Topic},
 		ClientID:       "mtatap",
 	}
 	if cfg.TLS != nil {
-		var err error
-		if t.TLS, err = newTLS(*cfg.TLS); err != nil {
+		if _, err := newTLS(*cfg.TLS); err != nil {
 			return nil, err
 		}
+		t.Dial = freshTLS{dialer, *cfg.TLS}.dial
 	}
 	if cfg.SASL != nil {
 		name, ok := saslNames[cfg.SASL.Mechanism]
@@ -75,6 +77,21 @@ func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
 		t.SASL = freshSASL{name: name, cfg: *cfg.SASL}
 	}
 	return t, nil
+}
+
+// freshTLS connects with the authorities and the certificate that their files
+// hold at that time, so that renewed or corrected ones need no restart.
+type freshTLS struct {
+	dialer *net.Dialer
+	cfg    config.TLS
+}
+
+func (d freshTLS) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	settings, err := newTLS(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return (&tls.Dialer{NetDialer: d.dialer, Config: settings}).DialContext(ctx, network, addr)
 }
 
 func compression(name string) (kafka.Compression, error) {

@@ -26,7 +26,7 @@ type Kafka struct {
 const (
 	attemptTimeout = 5 * time.Second
 	pollWait       = 500 * time.Millisecond // of a fetch that finds nothing
-	fetchBytes     = 512 << 10 // compressed
+	fetchBytes     = 512 << 10              // compressed
 	produceRecords = 1000
 	produceBytes   = 900_000
 )
