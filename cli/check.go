@@ -36,6 +36,9 @@ func check(env Environment, configFile, rulesFile string) error {
 	set, rulesErr := loadRules(rulesFile, env.Rules)
 	if rulesErr == nil {
 		fmt.Fprintf(env.Stdout, "%s: ok, %d rules, version %s, sha256 %.12s\n", firstOf(rulesFile, "built-in rules"), len(set.RuleIDs()), set.Version(), set.SHA256())
+		for _, doubt := range set.Doubts() {
+			fmt.Fprintf(env.Stdout, "warning: %v\n", doubt)
+		}
 	}
 	return errors.Join(configErr, rulesErr)
 }

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +27,8 @@ type classify struct {
 	output  string
 	rules   string
 	explain bool
+
+	profiling profiling
 }
 
 func newClassify(env Environment) *cobra.Command {
@@ -34,38 +39,17 @@ func newClassify(env Environment) *cobra.Command {
 		Example: `  mtatap classify "550 5.1.1 User unknown"
   mtatap classify --explain < replies.txt
   mtatap classify --input json --output json < replies.jsonl`,
-		RunE: func(_ *cobra.Command, args []string) error { return c.run(args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.profiling.around(func() error { return c.run(args) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.input, "input", "text", "form of each line: text, json ({\"id\", \"text\", \"provider\", \"relay_host\", \"status\"})")
 	f.StringVar(&c.output, "output", "text", "form of each verdict: text, json")
 	f.StringVar(&c.rules, "rules", "", "rules file (default: the built-in rules)")
 	f.BoolVar(&c.explain, "explain", false, "say why: what matched, what was shadowed, what the code tables say")
+	c.profiling.register(f)
 	return cmd
-}
-
-// question is one reply to classify.
-type question struct {
-	ID        json.RawMessage `json:"id"`
-	Text      string          `json:"text"`
-	Provider  string          `json:"provider"`
-	RelayHost string          `json:"relay_host"`
-	Status    string          `json:"status"`
-}
-
-// answer is the verdict in JSON.
-type answer struct {
-	ID           json.RawMessage  `json:"id,omitempty"`
-	Category     event.Category   `json:"category"`
-	BounceType   event.BounceType `json:"bounce_type"`
-	Reason       string           `json:"reason,omitempty"`
-	Action       event.Action     `json:"action"`
-	Resend       bool             `json:"resend"`
-	Rule         string           `json:"rule"`
-	SMTPCode     int              `json:"smtp_code,omitempty"`
-	EnhancedCode string           `json:"enhanced_code,omitempty"`
-	Matched      []string         `json:"matched,omitempty"`
-	Shadowed     []string         `json:"shadowed,omitempty"`
 }
 
 func (c *classify) run(args []string) error {
@@ -77,44 +61,64 @@ func (c *classify) run(args []string) error {
 		return err
 	}
 	w := bufio.NewWriterSize(c.env.Stdout, 64<<10)
-	defer w.Flush()
-	var in io.Reader = c.env.Stdin
+	var in io.Reader = promptReader{c.env.Stdin, w}
 	if len(args) > 0 {
 		in = strings.NewReader(strings.Join(args, "\n"))
 	}
-	return c.each(in, func(q *question) error { return c.answer(w, set, q) })
+	err = c.each(in, w, set)
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write verdicts: %w", err)
+	}
+	return err
 }
 
-// each calls f for each line of in. A line that cannot be read is told with its
+// promptReader writes out what was answered before it waits for more to read,
+// so that a program can ask and wait for the answer.
+type promptReader struct {
+	in  io.Reader
+	out *bufio.Writer
+}
+
+func (p promptReader) Read(b []byte) (int, error) {
+	if err := p.out.Flush(); err != nil {
+		return 0, err
+	}
+	return p.in.Read(b)
+}
+
+// each answers each line of in. A line that cannot be read is told with its
 // number and the rest goes on; the error at the end says how many there were.
-func (c *classify) each(in io.Reader, f func(*question) error) error {
+func (c *classify) each(in io.Reader, w *bufio.Writer, set *rules.Set) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(make([]byte, 64<<10), maxReply)
 	bad, number := 0, 0
 	for lines.Scan() {
 		number++
-		q := question{Text: lines.Text()}
+		q := question{}
+		var err error
 		if c.input == "json" {
-			q = question{}
-			if err := json.Unmarshal(lines.Bytes(), &q); err != nil {
-				fmt.Fprintf(c.env.Stderr, "mtatap: line %d: read reply: %v\n", number, err)
-				bad++
-				continue
-			}
+			q, err = readQuestion(lines.Bytes())
+		} else {
+			q.Text = lines.Text()
 		}
-		if err := f(&q); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+		if err == nil {
+			err = c.answer(w, set, &q)
+		}
+		if err != nil {
+			fmt.Fprintf(c.env.Stderr, "mtatap: line %d: read reply: %v\n", number, err)
+			bad++
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("line %d: read reply: %w", number+1, err)
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d lines are not JSON objects with the reply in \"text\"", bad, number)
+		return fmt.Errorf("%d of %d lines could not be read: want JSON objects with the reply in \"text\"", bad, number)
 	}
 	return nil
 }
 
+// answer writes the verdict on q; the error says why q cannot be read.
 func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 	in := rules.ParseText(q.Text)
 	if in.Provider = q.Provider; in.Provider == "" {
@@ -123,29 +127,79 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 	if q.Status != "" {
 		status, ok := event.ParseStatus(q.Status)
 		if !ok {
-			return fmt.Errorf("read reply: unknown status %q", q.Status)
+			return fmt.Errorf("unknown status %q", q.Status)
 		}
 		in.Status = status
 	}
-	v := set.Classify(&in)
-	if c.output == "text" {
+	if c.output == "json" {
+		v := set.Classify(&in)
+		b := appendVerdict(w.AvailableBuffer(), q.ID, &in, &v)
 		if c.explain {
-			return writeExplanation(w, set, &in)
+			matched, shadowed, all := explained(set, &in)
+			b = appendStrings(b, `,"matched":`, matched)
+			b = appendStrings(b, `,"shadowed":`, shadowed)
+			b = appendJSON(b, `,"explanation":`, all)
 		}
-		_, err := fmt.Fprintf(w, "%-18s %-20s %-11s %-30s %s\n", v.Category, dash(v.Reason), v.Action, v.Rule, printable(q.Text))
-		return err
+		w.Write(append(b, '}', '\n'))
+	} else if c.explain {
+		writeExplanation(w, newPainter(c.env), set, &in)
+	} else {
+		v := set.Classify(&in)
+		fmt.Fprintf(w, "%-18s %-20s %-11s %-30s %s\n", v.Category, dash(v.Reason), v.Action, v.Rule, printable(q.Text))
 	}
-	a := answer{ID: q.ID, Category: v.Category, BounceType: v.BounceType, Reason: v.Reason, Action: v.Action, Resend: v.Resend,
-		Rule: v.Rule, SMTPCode: in.Code, EnhancedCode: in.Enhanced}
-	if c.explain {
-		a.Matched, a.Shadowed = explained(set, &in)
+	return nil // what cannot be written is told by the next Flush
+}
+
+// appendVerdict appends the verdict as a JSON object without its end. What is
+// unknown is left out.
+func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byte {
+	b = append(b, '{')
+	if len(id) > 0 {
+		if !utf8.Valid(id) {
+			id = bytes.ToValidUTF8(id, []byte("\ufffd"))
+		}
+		b = append(append(append(b, `"id":`...), id...), ',')
 	}
-	line, err := json.Marshal(a)
-	if err != nil {
-		return fmt.Errorf("encode verdict: %w", err)
+	b = event.AppendString(append(b, `"category":`...), string(v.Category))
+	b = event.AppendString(append(b, `,"bounce_type":`...), string(v.BounceType))
+	if v.Reason != "" {
+		b = event.AppendString(append(b, `,"reason":`...), v.Reason)
 	}
-	w.Write(line)
-	return w.WriteByte('\n')
+	b = event.AppendString(append(b, `,"action":`...), string(v.Action))
+	b = strconv.AppendBool(append(b, `,"resend":`...), v.Resend)
+	b = event.AppendString(append(b, `,"rule":`...), v.Rule)
+	if in.Code != 0 {
+		b = strconv.AppendInt(append(b, `,"smtp_code":`...), int64(in.Code), 10)
+	}
+	if in.Enhanced != "" {
+		b = event.AppendString(append(b, `,"enhanced_code":`...), in.Enhanced)
+	}
+	return b
+}
+
+// appendJSON appends a member with any value that JSON has a form for.
+func appendJSON(b []byte, key string, value any) []byte {
+	data, err := json.Marshal(value)
+	if err != nil { // of no value that is given here
+		return b
+	}
+	return append(append(b, key...), data...)
+}
+
+// appendStrings appends a member with an array of strings, unless it is empty.
+func appendStrings(b []byte, key string, all []string) []byte {
+	for i, s := range all {
+		if i == 0 {
+			b = append(append(b, key...), '[')
+		} else {
+			b = append(b, ',')
+		}
+		b = event.AppendString(b, s)
+	}
+	if len(all) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 func dash(s string) string {

@@ -48,7 +48,7 @@ Rules {{.Rules}}, {{.RuleCount}} of them.</p>
 <h2>Sources</h2>
 <table>
 <tr><th>Source</th><th class="number">Files</th><th class="number">Behind</th><th class="number">Unread bytes</th></tr>
-{{range .Sources}}<tr><td>{{.Name}}</td><td class="number">{{.Files}}</td><td class="number">{{seconds .Lag}}</td><td class="number">{{.LagBytes}}</td></tr>
+{{range .Sources}}<tr><td>{{.Name}}</td><td class="number">{{if .Files}}{{.Files}}{{end}}</td><td class="number">{{seconds .Lag}}</td><td class="number">{{if ge .LagBytes 0}}{{.LagBytes}}{{else}}unknown{{end}}</td></tr>
 {{else}}<tr><td colspan="4">none is open yet</td></tr>
 {{end}}</table>
 <h2>Sinks</h2>

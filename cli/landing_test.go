@@ -26,7 +26,7 @@ func TestTheLandingPageShowsHowThingsAre(t *testing.T) {
 		status: func() pipeline.Status {
 			return pipeline.Status{
 				Rules: "1.2.3", RuleCount: 7,
-				Sources: []pipeline.SourceStatus{{Name: "/var/log/<b>.log", Files: 2, Lag: 90 * time.Second, LagBytes: 4096}},
+				Sources: []pipeline.SourceStatus{{Name: "/var/log/<b>.log", Files: 2, Lag: 90 * time.Second, LagBytes: 4096}, {Name: "journald:postfix*", LagBytes: -1}},
 				Sinks:   []pipeline.SinkStatus{{Name: "kafka", Required: true, Trouble: "has not answered yet"}, {Name: "stdout"}},
 			}
 		},
@@ -37,7 +37,7 @@ func TestTheLandingPageShowsHowThingsAre(t *testing.T) {
 	body := w.Body.String()
 	for _, want := range []string{
 		"Not ready:</strong> sink kafka has not answered yet", "Rules 1.2.3, 7 of them", `href="/metrics"`,
-		"/var/log/&lt;b&gt;.log", "1m30s", "4096", "takes events", "Sink failed sink=&#34;kafka&#34;", "&lt;script&gt;", `n=&#34;29&#34;`,
+		"/var/log/&lt;b&gt;.log", "1m30s", "4096", `<td>journald:postfix*</td><td class="number"></td><td class="number">`, "unknown", "takes events", "Sink failed sink=&#34;kafka&#34;", "&lt;script&gt;", `n=&#34;29&#34;`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page lacks %s", want)

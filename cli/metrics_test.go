@@ -49,6 +49,7 @@ var contract = map[string]string{
 	"mtatap_build_info":                                  "goversion revision version",
 	// Beyond the contract.
 	"mtatap_join_evictions_total":    "source",
+	"mtatap_lines_not_tried_total":   "source",
 	"mtatap_checkpoint_errors_total": "",
 }
 
@@ -162,7 +163,7 @@ func running(t *testing.T) map[string]*dto.MetricFamily {
 	}()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		families := m.scrape()
-		if families["mtatap_lines_unparsed_total"] != nil && families["mtatap_events_total"] != nil && families["mtatap_checkpoint_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue() > 0 {
+		if families["mtatap_lines_unparsed_total"] != nil && families["mtatap_events_total"] != nil && families["mtatap_delivery_delay_seconds"] != nil && families["mtatap_unclassified_total"] != nil && families["mtatap_checkpoint_timestamp_seconds"].GetMetric()[0].GetGauge().GetValue() > 0 {
 			return families
 		}
 		if time.Now().After(deadline) {

@@ -3,15 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"mtatap/config"
-	"mtatap/parsers"
 	"mtatap/pipeline"
 	"mtatap/sinks"
 	"mtatap/tailers"
@@ -20,12 +17,11 @@ import (
 type replay struct {
 	env       Environment
 	log       logFlags
-	format    string
-	timezone  string
-	reference string
+	files     logFiles
 	config    string
 	toSinks   bool
 	quiet     bool
+	profiling profiling
 }
 
 func newReplay(env Environment) *cobra.Command {
@@ -44,15 +40,16 @@ same lines give the same event ids as they did live.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.profiling.around(func() error { return r.run(cmd.Context(), args) })
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.format, "format", parsers.Auto, "log format: auto, postfix, exim, haraka")
-	f.StringVar(&r.timezone, "timezone", "Local", "time zone of stamps without one, such as Europe/Berlin")
-	f.StringVar(&r.reference, "reference-time", "", "time at or after the last line, RFC 3339: gives stamps their year (default: when the file was last changed)")
+	r.files.register(f)
 	f.StringVar(&r.config, "config.file", "", "configuration whose rules, privacy and, with --to-sinks, sinks to use")
 	f.BoolVar(&r.toSinks, "to-sinks", false, "send the events to the sinks of --config.file instead of standard output")
 	f.BoolVar(&r.quiet, "quiet", false, "no progress bar and no summary")
+	r.profiling.register(f)
 	r.log.register(f)
 	return cmd
 }
@@ -62,10 +59,10 @@ func (r *replay) run(ctx context.Context, files []string) error {
 		return usageError{errors.New("--to-sinks needs --config.file")}
 	}
 	preferMemory(r.env)
-	open, reference, err := r.parser()
-	if err != nil {
+	if err := r.files.check(); err != nil {
 		return err
 	}
+	var err error
 	cfg := &config.Config{}
 	if r.config != "" {
 		if cfg, err = config.Load(r.config, r.env.Getenv); err != nil {
@@ -88,6 +85,9 @@ func (r *replay) run(ctx context.Context, files []string) error {
 		if err := w.connect(&options); err != nil {
 			return err
 		}
+		if _, err := w.suppressHere(set, prometheus.NewRegistry(), &options); err != nil {
+			return err
+		}
 	} else {
 		stdout := sinks.NewStdout(r.env.Stdout, sinks.Deps{Name: "stdout", Log: log, Failed: metrics.SinkFailed("stdout")})
 		options.Sinks = []pipeline.Sink{{Name: "stdout", Writer: stdout, Required: true}}
@@ -100,21 +100,7 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	}
 	p := pipeline.New(set, options)
 	progress := newProgress(r.env.Stderr, r.quiet)
-	var recordings []pipeline.Recording
-	for _, file := range files {
-		rec := pipeline.Recording{Name: file, Parser: open, Reference: reference, Open: func() (pipeline.Finished, error) {
-			in, err := tailers.OpenReplay(file, r.env.Stdin, tailers.Options{Logger: log, MaxLineBytes: cfg.MaxLineBytes})
-			if err != nil {
-				return nil, err
-			}
-			progress.show(file, in)
-			return in, nil
-		}}
-		if info, err := os.Stat(file); err == nil && file != "-" && reference.IsZero() {
-			rec.Reference = info.ModTime()
-		}
-		recordings = append(recordings, rec)
-	}
+	recordings := r.files.recordings(files, tailers.Options{Logger: log, MaxLineBytes: cfg.MaxLineBytes}, r.env.Stdin, progress)
 	start := time.Now()
 	stopProgress := progress.start()
 	err = p.Replay(ctx, recordings)
@@ -129,26 +115,6 @@ func (r *replay) run(ctx context.Context, files []string) error {
 		return err
 	}
 	return counted.print(r.env.Stderr, p.Lines(), time.Since(start))
-}
-
-// parser returns what opens a parser for each file, and the reference time, zero
-// if none is given.
-func (r *replay) parser() (open func() (parsers.Parser, error), reference time.Time, err error) {
-	if err := oneOf("format", r.format, parsers.Formats()...); err != nil {
-		return nil, reference, err
-	}
-	zone, err := time.LoadLocation(r.timezone)
-	if err != nil {
-		return nil, reference, usageError{fmt.Errorf("--timezone: %w", err)}
-	}
-	if r.reference != "" {
-		if reference, err = time.Parse(time.RFC3339, r.reference); err != nil {
-			return nil, reference, usageError{fmt.Errorf("--reference-time: %w, write it as 2026-11-23T18:00:00Z", err)}
-		}
-	}
-	source := config.DefaultSource() // what replay shows is what run would publish
-	options := parsers.Options{Zone: zone, FilterHops: source.FilterHops, VERP: source.VERP}
-	return func() (parsers.Parser, error) { return parsers.New(r.format, options) }, reference, nil
 }
 
 // defaultLimits bound a batch where no configuration does: standard output gains

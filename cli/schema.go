@@ -9,6 +9,7 @@ import (
 	"mtatap/config"
 	"mtatap/event"
 	"mtatap/rules"
+	"mtatap/suppress"
 )
 
 // schemas are the forms that mtatap reads and writes, as JSON Schemas.
@@ -17,6 +18,7 @@ var schemas = []struct {
 	text        func() (string, error)
 }{
 	{"event", "what is published", func() (string, error) { return event.Schema(), nil }},
+	{"suppression", "what mtatap suppress decides", func() (string, error) { return suppress.Schema(), nil }},
 	{"config", "mtatap.yaml", func() (string, error) { return config.Schema().Text() }},
 	{"rules", "a rules file", func() (string, error) { return rules.Schema(), nil }},
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -11,7 +12,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the scripts call this test binary as mtatap.
+// TestMain lets the scripts call this test binary as mtatap, and mtatap call it as a
+// journalctl that may not read the journal.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"mtatap": func() {
 		rules, err := os.ReadFile(os.Getenv("MTATAP_TEST_RULES"))
@@ -21,6 +23,9 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
 		os.Exit(Main(ctx, os.Args[1:], Environment{Rules: rules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv}))
+	}, "journalctl": func() {
+		fmt.Fprintln(os.Stderr, "No journal files were opened due to insufficient permissions.")
+		os.Exit(1)
 	}})
 }
 

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mtatap/config"
 	"mtatap/event"
 	"mtatap/parsers"
@@ -12,6 +14,7 @@ import (
 	"mtatap/privacy"
 	"mtatap/rules"
 	"mtatap/sinks"
+	"mtatap/suppress/local"
 	"mtatap/tailers"
 )
 
@@ -60,6 +63,20 @@ func (w *wiring) connect(o *pipeline.Options) error {
 	return nil
 }
 
+// suppressHere adds the sink that decides whom not to mail any more, if the
+// configuration wants that decided here; it returns nil where not.
+func (w *wiring) suppressHere(set *rules.Set, reg prometheus.Registerer, o *pipeline.Options) (*local.Local, error) {
+	if s := w.config.Suppress; s == nil || s.Kafka != nil {
+		return nil, nil
+	}
+	l, err := openLocal(w.config, set, reg, w.log)
+	if err != nil {
+		return nil, fmt.Errorf("open suppressions: %w", err)
+	}
+	o.Sinks = append(o.Sinks, pipeline.Sink{Name: "suppress", Writer: l, Required: true})
+	return l, nil
+}
+
 // hideAddresses lets o publish addresses as cfg says.
 func hideAddresses(cfg config.Privacy, o *pipeline.Options) error {
 	mask, err := privacy.New(cfg)
@@ -90,31 +107,34 @@ func (k lineKeeper) KeepLines(lines []pipeline.UnparsedLine) error {
 	letters := make([]sinks.DeadLetter, len(lines))
 	for i, l := range lines {
 		letters[i] = sinks.UnparsedLine(l.File, l.Offset, []byte(l.Text))
+		letters[i].Cursor = l.Cursor
 	}
 	return k.dead.Put(letters...)
 }
 
 // followed returns the logs to follow.
-func (w *wiring) followed() ([]pipeline.Log, error) {
+func (w *wiring) followed() []pipeline.Log {
 	var logs []pipeline.Log
-	for i, s := range w.config.Sources {
-		if s.Journald != nil {
-			return nil, fmt.Errorf("sources[%d]: this version reads files only; let rsyslog write the journal to one and give its path", i)
-		}
+	for _, s := range w.config.Sources {
 		start := tailers.StartEnd
 		if s.Start == "beginning" {
 			start = tailers.StartBeginning
 		}
-		logs = append(logs, pipeline.Log{
+		l := pipeline.Log{
 			Pattern: s.Path,
-			Parser: func(evicted func()) (parsers.Parser, error) {
+			Parser: func(counts parsers.Counts) (parsers.Parser, error) {
 				return parsers.New(s.Format, parsers.Options{Zone: s.Timezone, Rejects: s.Rejects, NonAttempts: s.NonAttempts,
-					FilterHops: s.FilterHops, VERP: s.VERP, Evicted: evicted})
+					FilterHops: s.FilterHops, VERP: s.VERP, Counts: counts})
 			},
 			Tail: tailers.Options{Start: start, MaxLineBytes: w.config.MaxLineBytes, RotateWait: w.config.RotateWait},
-		})
+		}
+		if s.Journald != nil {
+			l.Journal = &tailers.JournalSelection{Units: s.Journald.Units, Directory: s.Journald.Directory}
+			l.Pattern = l.Journal.Name()
+		}
+		logs = append(logs, l)
 	}
-	return logs, nil
+	return logs
 }
 
 // labels are the values that labels of event metrics may have with set.

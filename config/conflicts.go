@@ -117,8 +117,9 @@ func matches(glob, path string) bool {
 	return ok && err == nil
 }
 
+// sameUnit gives a unit that is in both, of the same journal.
 func sameUnit(a, b *Journal) (string, bool) {
-	if a == nil || b == nil {
+	if a == nil || b == nil || a.Directory != b.Directory {
 		return "", false
 	}
 	for _, unitA := range a.Units {
@@ -162,6 +163,22 @@ func (d *decoder) checkOutputs(root value, c *Config) {
 				}
 			}
 			writers = append(writers, writer{v.path, own})
+		}
+	}
+	if s := c.Suppress; s != nil {
+		v := root.at("suppress")
+		for _, own := range []struct{ key, path string }{{"store", s.Store}, {"file", s.File}} {
+			if own.path == "" {
+				continue
+			}
+			files := d.logs(own.path)
+			for _, w := range writers {
+				if _, ok := sameLog(w.logs, files); ok {
+					d.fail(v.at(own.key), "is the file of %s too; give each its own", w.name)
+					break
+				}
+			}
+			writers = append(writers, writer{v.path + "." + own.key, files})
 		}
 	}
 	for i, s := range c.Sources {

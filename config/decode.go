@@ -126,11 +126,6 @@ func (d *decoder) isMapping(v value) bool {
 	return true
 }
 
-// anything reads a mapping without looking into it.
-func anything() reader {
-	return reader{func(d *decoder, v value) { d.isMapping(v) }, &schema.Node{Type: "object"}}
-}
-
 // maxItems bounds every list: checks compare each item with each other.
 const maxItems = 1000
 

@@ -44,8 +44,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 // relative to the folder of name.
 //
 // The files that the configuration names are looked at, but log files need not
-// exist. YAML aliases, explicit tags and further documents are refused. The key
-// suppress may hold any mapping: it is left to the suppression processor.
+// exist. YAML aliases, explicit tags and further documents are refused.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
 	return parse(name, data, env, os.DirFS("/"))
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"gopkg.in/yaml.v3"
+
 	"mtatap/parsers"
 	"mtatap/schema"
 )
@@ -27,9 +29,9 @@ func settings(c *Config) reader {
 		Web:          Web{ListenAddress: DefaultListenAddress},
 		Log:          Log{Level: "info", Format: "logfmt"},
 	}
-	const aSource = "[{path: /var/log/mail.log}]"
+	const aSource, aSink = "[{path: /var/log/mail.log}]", "{stdout: {}}"
 	return mapping(
-		required("sources", aSource, notEmpty(&c.Sources, aSource, source)).about("The logs to follow: files, globs or journals. They need not exist yet, and rotation is followed."),
+		optional("sources", notEmpty(&c.Sources, aSource, source)).about("The logs to follow: files, globs or journals. They need not exist yet, and rotation is followed."),
 		optional("rules", file(&c.Rules)).about("Your own rules; left out, the built-in set is used."),
 		optional("state_dir", folder(&c.StateDir)).about("Where the checkpoint lives. Keep it across restarts."),
 		optional("batch", batch(&c.Batch)).about("What travels to the sinks together: whichever is reached first."),
@@ -38,13 +40,97 @@ func settings(c *Config) reader {
 		optional("dead_letters", deadLetters(&c.DeadLetters)).about("Events that a sink refused for good."),
 		optional("ready_max_lag", duration(&c.ReadyMaxLag, time.Second)).about("/-/ready says no while reading lags behind by more than this."),
 		optional("privacy", privacy(&c.Privacy)).about("How addresses are published."),
-		required("sinks", "{stdout: {}}", sinks(&c.Sinks)).about("Where events go: any number of sinks, by name. The kind of a sink is its name unless its key kind says otherwise."),
+		optional("sinks", sinks(&c.Sinks)).about("Where events go: any number of sinks, by name. The kind of a sink is its name unless its key kind says otherwise."),
 		optional("web", web(&c.Web)).about("Metrics, health and reload."),
 		optional("log", logging(&c.Log)).about("How mtatap itself logs, on standard error."),
-		optional("suppress", anything()).about("The suppression processor."),
-	).then(func(*decoder, value) {
+		optional("suppress", pointer(&c.Suppress, suppress)).about("Decide which recipients not to mail any more."),
+	).then(func(d *decoder, v value) {
 		if c.DeadLetters.Path == "" {
 			c.DeadLetters.Path = filepath.Join(c.StateDir, "dead-letters.ndjson")
+		}
+		needLogs(d, v, "sources", aSource)
+		needLogs(d, v, "sinks", aSink)
+		c.suppressDefaults()
+		if c.Suppress != nil && c.Privacy.Addresses == "drop" {
+			d.fail(v.at("suppress"), "needs to tell recipients apart, but privacy.addresses: drop leaves none; write hmac or plain there, or leave suppress out")
+		}
+	}).shaped(func(n *schema.Node) {
+		processor := &schema.Node{Required: []string{"kafka"}}
+		n.If = &schema.Node{Required: []string{"suppress"}, Properties: schema.Properties{{Name: "suppress", Node: processor}}}
+		n.Else = &schema.Node{Required: []string{"sources", "sinks"}}
+	})
+}
+
+// needLogs complains where the key is missing, unless the configuration is that of
+// the suppression processor, which needs neither logs nor sinks.
+func needLogs(d *decoder, v value, key, example string) {
+	if v.node.Kind != yaml.MappingNode {
+		return
+	}
+	if own, ok := v.find("suppress"); ok {
+		if _, ok := own.find("kafka"); ok {
+			return
+		}
+	}
+	if _, ok := v.find(key); !ok {
+		d.fail(v, "%s is missing; write it as %s: %s", key, key, example)
+	}
+}
+
+// suppressDefaults names the files that suppress leaves out.
+func (c *Config) suppressDefaults() {
+	s := c.Suppress
+	if s == nil {
+		return
+	}
+	if s.Store == "" {
+		s.Store = filepath.Join(c.StateDir, "suppressions.db")
+	}
+	if s.File == "" && s.Kafka == nil {
+		s.File = filepath.Join(c.StateDir, "suppressions.ndjson")
+	}
+}
+
+func suppress(s *Suppress) reader {
+	*s = Suppress{MaxRecipients: 1_000_000}
+	return mapping(
+		optional("observe", boolean(&s.Observe)).about("Only log the decisions."),
+		optional("store", output(&s.Store)).about("The file of the state; by default suppressions.db in state_dir."),
+		optional("max_recipients", integer(&s.MaxRecipients, 1000, 1_000_000_000)).about("At most so many recipients are remembered without being suppressed."),
+		optional("file", output(&s.File)).about("File of decisions, on a single host; by default suppressions.ndjson in state_dir."),
+		optional("webhook", pointer(&s.Webhook, func(w *Webhook) reader { return mapping(webhook(w)...).then(checkWebhookTLS(w)) })).about("Where to send decisions too, on a single host."),
+		optional("kafka", pointer(&s.Kafka, suppressKafka)).about("The topics of mtatap suppress, which decides for a fleet."),
+	).then(func(d *decoder, v value) {
+		for _, name := range []string{"file", "webhook"} {
+			if own, ok := v.find(name); ok && s.Kafka != nil {
+				d.fail(own, "is for a single host; with kafka decisions go to a topic: leave one of them out")
+			}
+		}
+	})
+}
+
+func checkGroup(s string) error {
+	if !topicName.MatchString(s) {
+		return errors.New("is no name of a group; write it with letters, digits, dots, dashes and underscores")
+	}
+	return nil
+}
+
+func suppressKafka(k *SuppressKafka) reader {
+	fields := kafka(&k.Kafka)
+	k.Group, k.Suppressions, k.Commands, k.State = "mtatap-suppress", "mtatap.suppressions", "mtatap.suppressions.commands", "mtatap.suppressions.state"
+	return mapping(append(fields,
+		optional("group", textThat(&k.Group, checkGroup)).about("The consumer group of all instances."),
+		optional("suppressions", topic(&k.Suppressions)).about("The compacted topic of decisions."),
+		optional("commands", topic(&k.Commands)).about("The topic of what operators add and release."),
+		optional("state", topic(&k.State)).about("The compacted topic of what is known of each recipient."),
+	)...).then(func(d *decoder, v value) {
+		seen := map[string]string{}
+		for _, t := range []struct{ key, name string }{{"topic", k.Topic}, {"suppressions", k.Suppressions}, {"commands", k.Commands}, {"state", k.State}} {
+			if other, ok := seen[t.name]; ok {
+				d.fail(v.at(t.key), "is the topic of %s too; give each its own", other)
+			}
+			seen[t.name] = t.key
 		}
 	})
 }
@@ -81,6 +167,7 @@ func journal(j *Journal) reader {
 	const example = `["postfix*"]`
 	return mapping(
 		required("units", example, notEmpty(&j.Units, example, unit)).about("Names or globs of systemd units."),
+		optional("directory", folder(&j.Directory)).about("Folder of the journal's files; left out, the host's own journal."),
 	)
 }
 

@@ -49,7 +49,12 @@ type mtatap struct {
 // folder and a free web address, and waits until it is ready.
 func startMtatap(t *testing.T, config string) *mtatap {
 	t.Helper()
-	dir := t.TempDir()
+	return startMtatapIn(t, t.TempDir(), config)
+}
+
+// startMtatapIn does so with the state that an earlier one has left in dir.
+func startMtatapIn(t *testing.T, dir, config string) *mtatap {
+	t.Helper()
 	addr := lab.FreeAddr(t)
 	config += fmt.Sprintf("state_dir: %s\ndead_letters: {path: %s}\nweb: {listen_address: %q}\n", dir, filepath.Join(dir, "dead-letters.ndjson"), addr)
 	file := filepath.Join(dir, "mtatap.yaml")

@@ -115,7 +115,7 @@ func (r Relay) Known() bool { return r.Host != "" || r.IP != "" }
 // Origin identifies the file generation that a line was read from. It is made
 // by the reader of the file, shared by all its lines and never changed.
 type Origin struct {
-	// Path as configured or found, for people.
+	// Path as configured or found, for people; for a journal what was selected.
 	Path string
 	// Head is the SHA-256 of the file's first line, without its newline, of
 	// which at most the first 1024 bytes count. A rotated, copied or compressed
@@ -162,7 +162,10 @@ type Delivery struct {
 
 	Origin *Origin
 	Offset int64  // of the (first) line that completed the delivery, in the decompressed file
-	Raw    string // that line as read, without its newline
+	Raw    string // that line as read, without its newline; of a journal the message alone
+	// Cursor is where journald has the record that completed the delivery; ""
+	// for a line of a file. Origin names the journal then, and Offset says nothing.
+	Cursor string
 }
 
 // Seconds is a duration as a log gives it. The zero value is unknown; use

@@ -40,7 +40,7 @@ func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = appendField(b, `,"message_id":`, e.MessageID)
 	if e.SenderKnown {
 		b = append(b, `,"sender":`...)
-		b = appendString(b, e.Sender)
+		b = AppendString(b, e.Sender)
 	}
 	b = appendField(b, `,"recipient":`, e.Recipient)
 	b = appendField(b, `,"original_recipient":`, e.OriginalRecipient)
@@ -74,12 +74,23 @@ func (enc *Encoder) Append(b []byte, e *Event) []byte {
 	b = appendField(b, `,"rules_version":`, e.RulesVersion)
 	b = appendCount(b, `,"compat":`, e.Compat)
 	if e.Origin != nil {
-		b = append(b, `,"source":{"file":`...)
-		b = appendString(b, e.Origin.Path)
-		b = append(b, `,"offset":`...)
-		b = strconv.AppendInt(b, e.Offset, 10)
-		b = append(b, '}')
+		b = appendSource(b, &e.Delivery)
 	}
+	return append(b, '}')
+}
+
+func appendSource(b []byte, d *Delivery) []byte {
+	if d.Cursor != "" {
+		b = append(b, `,"source":{"journal":`...)
+		b = AppendString(b, d.Origin.Path)
+		b = append(b, `,"cursor":`...)
+		b = AppendString(b, d.Cursor)
+		return append(b, '}')
+	}
+	b = append(b, `,"source":{"file":`...)
+	b = AppendString(b, d.Origin.Path)
+	b = append(b, `,"offset":`...)
+	b = strconv.AppendInt(b, d.Offset, 10)
 	return append(b, '}')
 }
 
@@ -100,7 +111,7 @@ func appendField(b []byte, key, value string) []byte {
 		return b
 	}
 	b = append(b, key...)
-	return appendString(b, value)
+	return AppendString(b, value)
 }
 
 func appendCount(b []byte, key string, value int) []byte {
@@ -154,7 +165,8 @@ func plainLen(s string) int {
 	return n
 }
 
-func appendString(b []byte, s string) []byte {
+// AppendString appends s as a JSON string, escaped as Encoder.Append says.
+func AppendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0
 	for i := plainLen(s); i < len(s); {

@@ -43,6 +43,25 @@ func TestEncoderKeepsTheOrderOfTheSchema(t *testing.T) {
 	}
 }
 
+func TestAnEventOfAJournalHasItsCursorAsSource(t *testing.T) {
+	e := full()
+	e.Cursor, e.Origin.Path = `s=1;i="2"`, "journald:postfix*"
+	want := `,"source":{"journal":"journald:postfix*","cursor":"s=1;i=\"2\""}}`
+	if got := string(new(Encoder).Append(nil, e)); !strings.HasSuffix(got, want) {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestTheIDOfAnEventOfAJournalDoesNotDependOnWhereItIsRead(t *testing.T) {
+	d := full().Delivery
+	d.Cursor = "s=1;i=2"
+	id, _ := NewID(&d, nil)
+	d.Origin, d.Offset = &Origin{Path: "export.json", Head: [32]byte{1}}, 99
+	if again, _ := NewID(&d, nil); again != id {
+		t.Errorf("exported: %s, live: %s", again, id)
+	}
+}
+
 func TestEncoderLeavesOutWhatIsUnknown(t *testing.T) {
 	e := &Event{Delivery: Delivery{MTA: Haraka, Status: Delivered, Relay: Relay{Port: 25}}, Observed: time.Unix(0, 0)}
 	var got map[string]any
@@ -79,6 +98,11 @@ func TestNewIDDependsOnEachOfItsParts(t *testing.T) {
 	add("another line", func(d *Delivery) { d.Raw += "x" })
 	add("another status", func(d *Delivery) { d.Status = Deferred })
 	add("another recipient", func(d *Delivery) { d.Recipient += "x" })
+	add("a cursor", func(d *Delivery) { d.Cursor = "s=1;i=1" })
+	add("another cursor", func(d *Delivery) { d.Cursor = "s=1;i=2" })
+	add("another message of a journal", func(d *Delivery) { d.Cursor, d.Raw = "s=1;i=1", "x" })
+	add("another status in a journal", func(d *Delivery) { d.Cursor, d.Status = "s=1;i=1", Deferred })
+	add("another recipient in a journal", func(d *Delivery) { d.Cursor, d.Recipient = "s=1;i=1", "x" })
 	id, _ := NewID(&base, nil)
 	renamed := base
 	renamed.Origin = &Origin{Path: "/var/log/mail.log.1"}
@@ -124,14 +148,37 @@ func TestPlainLenStopsBeforeEveryByteThatIsEscaped(t *testing.T) {
 	}
 }
 
-func BenchmarkEncoder(b *testing.B) {
+func BenchmarkID(b *testing.B) {
 	e := full()
-	var buf, scratch []byte
-	var enc Encoder
+	var scratch []byte
 	b.ReportAllocs()
 	for b.Loop() {
 		e.ID, scratch = NewID(&e.Delivery, scratch)
+	}
+	b.SetBytes(int64(len(scratch)))
+}
+
+func BenchmarkEncoder(b *testing.B) {
+	e := full()
+	var buf []byte
+	var enc Encoder
+	b.ReportAllocs()
+	for b.Loop() {
 		buf = enc.Append(buf[:0], e)
 	}
 	b.SetBytes(int64(len(buf)))
+}
+
+func TestNeitherIDNorEncodingAllocates(t *testing.T) {
+	e := full()
+	var buf, scratch []byte
+	var enc Encoder
+	one := func() {
+		e.ID, scratch = NewID(&e.Delivery, scratch)
+		buf = enc.Append(buf[:0], e)
+	}
+	one()
+	if n := testing.AllocsPerRun(100, one); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
 }

@@ -71,6 +71,28 @@ func (r *envelopeReader) readInner(value string) (envelope, bool) {
 // member of the JSON object that line is; other members are skipped. It returns
 // false where line is no JSON object on one level or is cut.
 func eachMember(line string, f func(key, value string)) bool {
+	return eachValue(line, func(key, value string, kind jsonKind) bool {
+		if kind != jsonArray {
+			f(key, value)
+		}
+		return kind != jsonArray
+	})
+}
+
+// jsonKind is what a member of a JSON object is.
+type jsonKind uint8
+
+const (
+	jsonAbsent jsonKind = iota
+	jsonString          // without its quotes, still escaped
+	jsonArray           // with its brackets
+	jsonOther           // a number, true, false or null
+)
+
+// eachValue calls f with each member of the JSON object that line is, until f
+// returns false. It returns false then, and where line is cut, no JSON object or
+// has an object in it.
+func eachValue(line string, f func(key, value string, kind jsonKind) bool) bool {
 	s := strings.TrimLeft(line, " \t")
 	if !strings.HasPrefix(s, "{") {
 		return false
@@ -88,27 +110,64 @@ func eachMember(line string, f func(key, value string)) bool {
 		if !strings.HasPrefix(s, ":") {
 			return false
 		}
-		s = skipSpace(s[1:])
-		if strings.HasPrefix(s, `"`) {
-			value, rest, ok := cutString(s)
-			if !ok {
-				return false
-			}
-			f(key, value)
-			s = rest
-		} else {
-			n := strings.IndexAny(s, ",}{[\"")
-			if n < 1 || s[n] != ',' && s[n] != '}' {
-				return false
-			}
-			f(key, strings.TrimRight(s[:n], " \t"))
-			s = s[n:]
+		value, rest, kind, ok := cutValue(skipSpace(s[1:]))
+		if !ok || !f(key, value, kind) {
+			return false
 		}
-		s = skipSpace(s)
+		s = skipSpace(rest)
 		if strings.HasPrefix(s, ",") {
 			s = skipSpace(s[1:])
 		}
 	}
+}
+
+// cutValue cuts a JSON value that is no object off the head of s. A plain one
+// ends at the "," or bracket that must follow it.
+func cutValue(s string) (value, rest string, kind jsonKind, ok bool) {
+	switch {
+	case strings.HasPrefix(s, `"`):
+		value, rest, ok = cutString(s)
+		return value, rest, jsonString, ok
+	case strings.HasPrefix(s, "["):
+		value, rest, ok = cutArray(s)
+		return value, rest, jsonArray, ok
+	}
+	n := strings.IndexAny(s, ",}{][\"")
+	if n < 1 || s[n] != ',' && s[n] != '}' && s[n] != ']' {
+		return "", s, jsonOther, false
+	}
+	return strings.TrimRight(s[:n], " \t"), s[n:], jsonOther, true
+}
+
+// cutArray cuts a JSON array without objects off the head of s.
+func cutArray(s string) (value, rest string, ok bool) {
+	depth := 0
+	for i := 0; i < len(s); {
+		n := strings.IndexAny(s[i:], `[]"{`)
+		if n < 0 {
+			break
+		}
+		i += n
+		switch s[i] {
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				return s[:i+1], s[i+1:], true
+			}
+		case '"':
+			_, after, ok := cutString(s[i:])
+			if !ok {
+				return "", s, false
+			}
+			i = len(s) - len(after)
+			continue
+		case '{':
+			return "", s, false
+		}
+		i++
+	}
+	return "", s, false
 }
 
 func skipSpace(s string) string { return strings.TrimLeft(s, " \t\r") }

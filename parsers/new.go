@@ -42,14 +42,15 @@ func MTAs() []event.MTA {
 	return all
 }
 
-// New returns a parser for the log format of that name.
+// New returns a parser for the log format of that name. It reads the log as it
+// was written to a file, and as records of journald in JSON.
 func New(name string, o Options) (Parser, error) {
 	if name == Auto {
-		return &auto{options: o}, nil
+		return newJournal(&auto{options: o}), nil
 	}
 	for _, f := range formats {
 		if string(f.mta) == name {
-			return f.open(o), nil
+			return newJournal(f.open(o)), nil
 		}
 	}
 	return nil, fmt.Errorf("open parser: unknown format %q, use one of %s", name, strings.Join(Formats(), ", "))

@@ -22,7 +22,8 @@ type Line struct {
 type Parser interface {
 	// Parse reads line and appends the deliveries that it completes to dst.
 	// A line that looks like a delivery status but cannot be read gives an
-	// *UnparsedError and whatever was appended before; the parser goes on.
+	// *UnparsedError, in a *RecordError where the line is a record of journald,
+	// and whatever was appended before; the parser goes on.
 	// Lines of no interest cost no allocation.
 	Parse(dst []event.Delivery, line Line) ([]event.Delivery, error)
 	// Flush appends what is still held back for a following line, such as the
@@ -45,8 +46,13 @@ type Options struct {
 	VERP        []string       // how bounce addresses carry the recipient: "+{local}={domain}@"
 	// MaxRemembered bounds the messages remembered; 0 means 100,000.
 	MaxRemembered int
-	// Evicted, if not nil, is called for each message forgotten before its end.
-	Evicted func()
+	Counts        Counts
+}
+
+// Counts are told of what gives no event. Each may be nil.
+type Counts struct {
+	Evicted  func() // a message was forgotten before its end
+	NotTried func() // a line says that nothing was tried, as the retry time was not reached
 }
 
 const defaultMaxRemembered = 100_000

@@ -193,7 +193,8 @@ func defaultRules(t testing.TB) *rules.Set {
 
 // reader returns a reader of in that acknowledges to acks.
 func (b *bench) reader(in *input, acks *checkpoints) *reader {
-	return &reader{Pipeline: b.Pipeline, file: "log", input: in, position: in.position, parser: toParser{}, metrics: b.metrics.of("log"), log: b.log, acks: acks}
+	return &reader{Pipeline: b.Pipeline, file: "log", input: in, position: in.position, parser: toParser{}, metrics: b.metrics.of("log"), log: b.log, acks: acks,
+		backlog: func(tailers.Position) (int64, bool) { return 0, false }}
 }
 
 // value returns the sum of a metric over its labels.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -13,12 +14,13 @@ import (
 	"mtatap/tailers"
 )
 
-// Log is a log to follow: a path, or a glob that may match several files.
+// Log is a log to follow: a path, a glob that may match several files, or a journal.
 type Log struct {
 	Pattern string // also the source label of its metrics
-	// Parser opens a parser for one file. evicted is to be called for each
-	// message that it forgets too early.
-	Parser func(evicted func()) (parsers.Parser, error)
+	// Journal, if not nil, is what to read instead of files; Pattern is its name.
+	Journal *tailers.JournalSelection
+	// Parser opens a parser for one file, which tells its counts.
+	Parser func(parsers.Counts) (parsers.Parser, error)
 	Tail   tailers.Options
 }
 
@@ -74,7 +76,7 @@ func (f *following) begin(ctx context.Context, group *errgroup.Group, logs []Log
 	}
 	f.start(ctx, group, readers)
 	for _, l := range logs {
-		if tailers.IsGlob(l.Pattern) {
+		if l.Journal == nil && tailers.IsGlob(l.Pattern) {
 			group.Go(func() error { return f.look(ctx, group, l) })
 		}
 	}
@@ -121,7 +123,7 @@ func (f *following) start(ctx context.Context, group *errgroup.Group, readers []
 
 // open makes a reader for each file of l that has none.
 func (f *following) open(ctx context.Context, l Log) ([]*reader, error) {
-	files, err := tailers.Expand(l.Pattern)
+	files, err := l.files()
 	if err != nil {
 		return nil, fmt.Errorf("follow %s: %w", l.Pattern, err)
 	}
@@ -148,10 +150,53 @@ func (f *following) open(ctx context.Context, l Log) ([]*reader, error) {
 	return opened, nil
 }
 
+// files returns the files that there are of l, or the name of its journal.
+func (l *Log) files() ([]string, error) {
+	if l.Journal != nil {
+		return []string{l.Pattern}, nil
+	}
+	return tailers.Expand(l.Pattern)
+}
+
+// gapKinds returns the kinds of gap that l can have.
+func (l *Log) gapKinds() []string {
+	if l.Journal != nil {
+		return tailers.JournalGapKinds()
+	}
+	return tailers.GapKinds()
+}
+
+// follower is a file with its rotations, or a journal.
+type follower interface {
+	Input
+	Resume(checkpoint, memory tailers.Position)
+	Begin(ctx context.Context) (tailers.Position, error)
+	Position() tailers.Position
+	io.Closer
+}
+
+// glancer is a follower whose file may rotate away unread.
+type glancer interface {
+	// Glance looks for rotations without reading.
+	Glance(ctx context.Context) error
+}
+
+// follow returns what follows file, and what tells how far that is behind.
+func (l *Log) follow(file string, tail tailers.Options) (follower, backlog) {
+	if l.Journal != nil {
+		j := tailers.NewJournal(*l.Journal, tail)
+		return j, func(tailers.Position) (int64, bool) { return 0, j.Behind() }
+	}
+	return tailers.NewFollower(file, tail), func(p tailers.Position) (int64, bool) {
+		n := tailers.Backlog(file, p)
+		return n, n > 0
+	}
+}
+
 // openFile makes the reader of file, which goes on where the last run has ended.
 func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, error) {
-	metrics := f.metrics.of(l.Pattern)
-	parser, err := l.Parser(metrics.evictions.Inc)
+	metrics := f.metrics.of(l.Pattern, l.gapKinds()...)
+	parser, err := l.Parser(parsers.Counts{Evicted: metrics.evictions.Inc, NotTried: metrics.notTried.Inc})
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +210,13 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 		tail.Start = found.Start(tail.Start)
 		memory = f.restore(file, parser)
 	}
-	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, parser: parser, metrics: metrics, log: log, acks: f.acks}
+	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, parser: parser, metrics: metrics, log: log, acks: f.acks, sized: l.Journal == nil}
 	tail.Beat = func() { r.beat(&r.readAt) }
-	follower := tailers.NewFollower(file, tail)
-	r.input, r.follower, r.position = follower, follower, follower.Position
+	follower, backlog := l.follow(file, tail)
+	r.input, r.follower, r.position, r.backlog = follower, follower, follower.Position, backlog
+	if g, ok := follower.(glancer); ok {
+		r.glance = g.Glance
+	}
 	follower.Resume(position, memory)
 	position, err = follower.Begin(ctx)
 	if err != nil {

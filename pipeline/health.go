@@ -22,7 +22,7 @@ func (p *Pipeline) Ready(maxLag time.Duration) error {
 	}
 	for source, lag := range f.lags() {
 		if lag.since > maxLag {
-			return fmt.Errorf("source %s is %s behind (%d bytes)", source, lag.since.Round(time.Second), lag.bytes)
+			return fmt.Errorf("source %s is %s behind%s", source, lag.since.Round(time.Second), lag.size())
 		}
 	}
 	return nil
@@ -39,9 +39,9 @@ type Status struct {
 // SourceStatus is how far a source is behind.
 type SourceStatus struct {
 	Name     string
-	Files    int
+	Files    int // 0 for a journal
 	Lag      time.Duration
-	LagBytes int64
+	LagBytes int64 // -1 where nobody knows: of a journal
 }
 
 // SinkStatus says whether a sink takes events; Trouble says why not.
@@ -68,7 +68,11 @@ func (p *Pipeline) Status() Status {
 	}
 	files := f.fileCounts()
 	for source, lag := range f.lags() {
-		s.Sources = append(s.Sources, SourceStatus{Name: source, Files: files[source], Lag: lag.since, LagBytes: lag.bytes})
+		status := SourceStatus{Name: source, Files: files[source], Lag: lag.since, LagBytes: lag.bytes}
+		if !lag.sized {
+			status.LagBytes = -1
+		}
+		s.Sources = append(s.Sources, status)
 	}
 	slices.SortFunc(s.Sources, func(a, b SourceStatus) int { return strings.Compare(a.Name, b.Name) })
 	return s

@@ -1,12 +1,11 @@
 package pipeline
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"mtatap/tailers"
 )
 
 // lagReporter reports, at each scrape, what has not been acknowledged yet.
@@ -19,7 +18,7 @@ type lagReporter struct {
 
 func newLagReporter() *lagReporter {
 	return &lagReporter{
-		bytes:   prometheus.NewDesc("mtatap_tail_lag_bytes", "Bytes of the log that no required sink has acknowledged yet.", []string{"source"}, nil),
+		bytes:   prometheus.NewDesc("mtatap_tail_lag_bytes", "Bytes of the log that no required sink has acknowledged yet; not known of a journal.", []string{"source"}, nil),
 		seconds: prometheus.NewDesc("mtatap_tail_lag_seconds", "How long ago everything in the log was acknowledged; 0 if it is now.", []string{"source"}, nil),
 	}
 }
@@ -50,23 +49,36 @@ func (l *lagReporter) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	for source, lag := range f.lags() {
-		ch <- prometheus.MustNewConstMetric(l.bytes, prometheus.GaugeValue, float64(lag.bytes), source)
+		if lag.sized {
+			ch <- prometheus.MustNewConstMetric(l.bytes, prometheus.GaugeValue, float64(lag.bytes), source)
+		}
 		ch <- prometheus.MustNewConstMetric(l.seconds, prometheus.GaugeValue, lag.since.Seconds(), source)
 	}
 }
 
 type lag struct {
 	bytes int64
+	sized bool // false for journals, of which nobody knows the bytes
 	since time.Duration
 }
 
-// fileCounts returns how many files each source has.
+// size returns the bytes for people, "" where they are not known.
+func (l lag) size() string {
+	if !l.sized {
+		return ""
+	}
+	return fmt.Sprintf(" (%d bytes)", l.bytes)
+}
+
+// fileCounts returns how many files each source has; journals have none.
 func (f *following) fileCounts() map[string]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	counts := map[string]int{}
 	for _, r := range f.readers {
-		counts[r.source]++
+		if r.sized {
+			counts[r.source]++
+		}
 	}
 	return counts
 }
@@ -77,12 +89,14 @@ func (f *following) lags() map[string]lag {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	lags := map[string]lag{}
-	for file, r := range f.readers {
+	for _, r := range f.readers {
 		total := lags[r.source]
+		total.sized = r.sized
 		// The length of compressed files is unknown, so the bytes may be too few;
 		// what is under way shows that something is behind all the same.
-		if behind := tailers.Backlog(file, *r.acked.Load()); behind > 0 || r.underWay.Load() > 0 {
-			total.bytes += behind
+		bytes, behind := r.backlog(*r.acked.Load())
+		total.bytes += bytes
+		if behind || r.underWay.Load() > 0 {
 			total.since = max(total.since, f.now().Sub(time.Unix(0, r.caughtUp.Load())))
 		} else {
 			r.caughtUp.Store(f.now().UnixNano())

@@ -41,12 +41,15 @@ type reader struct {
 	source    string // label of its metrics
 	follower  io.Closer
 	input     Input
-	position  func() tailers.Position // after the last chunk; nil in a replay
+	position  func() tailers.Position     // after the last chunk; nil in a replay
+	glance    func(context.Context) error // looks for rotations; nil in a replay
 	parser    parsers.Parser
 	metrics   *fileMetrics
 	log       *slog.Logger
 	acks      *checkpoints // nil where no positions are kept
 	reference time.Time    // for stamps without a year; zero: when a line is read
+	backlog   backlog      // nil in a replay
+	sized     bool         // whether backlog knows the bytes
 
 	// Of the goroutine that reads.
 	batch      *batch
@@ -70,10 +73,15 @@ type reader struct {
 	decideAt atomic.Int64 // of the one that decides, and of the sinks' acknowledgements
 }
 
+// backlog tells how much of a log stands behind a position: bytes, 0 where their
+// number is not known, and whether there is anything. It is safe from any goroutine.
+type backlog func(tailers.Position) (bytes int64, behind bool)
+
 // UnparsedLine is a line that looks like a status line but could not be read.
 type UnparsedLine struct {
 	File    string
 	Offset  int64
+	Cursor  string // of a journal's record, for which Offset says nothing; else ""
 	Text    string // addresses hidden where privacy asks for it
 	Problem error
 }
@@ -210,8 +218,32 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 	select {
 	case parsed <- b:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		return r.handOnLater(ctx, parsed, b)
+	}
+}
+
+// glanceEvery is how often rotations are looked for while reading stands still.
+const glanceEvery = time.Second
+
+// handOnLater waits until there is room for b, and looks for rotations meanwhile.
+func (r *reader) handOnLater(ctx context.Context, parsed chan<- *batch, b *batch) error {
+	tick := time.NewTicker(glanceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case parsed <- b:
+			return nil
+		case <-tick.C:
+			if r.glance == nil {
+				continue
+			}
+			if err := r.glance(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
@@ -240,14 +272,18 @@ func (r *reader) noteUnparsed(line parsers.Line, err error) {
 	}
 	r.Pipeline.metrics.unparsed.WithLabelValues(mta, program).Inc()
 	r.counts.unparsed.Add(1)
+	cursor := ""
+	if record := new(parsers.RecordError); errors.As(err, &record) {
+		line.Text, cursor = []byte(record.Line), record.Cursor
+	}
 	text := string(line.Text)
 	if r.privacy != nil {
 		text = r.privacy.Text(text)
 	}
 	if r.unparsedLog.pick(err.Error(), line.Text, r.now()) {
-		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "line", clip(text, 300))
+		r.log.Warn("line looks like a delivery status but cannot be read; counted and kept", "err", err, "offset", line.Offset, "cursor", cursor, "line", clip(text, 300))
 	}
-	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Text: text, Problem: err})
+	r.unparsed = append(r.unparsed, UnparsedLine{File: r.file, Offset: line.Offset, Cursor: cursor, Text: text, Problem: err})
 }
 
 // keepUnparsed makes the lines that could not be read durable before the

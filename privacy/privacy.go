@@ -1,7 +1,10 @@
 // Package privacy hides mail addresses in events before they are published:
 // replaced by a keyed hash, or dropped. Domains stay, because deliverability is
-// judged by them. It must see every event before it is encoded, and nothing
-// else: ids are computed from the log line and reveal no address.
+// judged by them.
+//
+// Its input are events with verdict and id, and pieces of log lines; it changes
+// them in place. It must see every event before it is encoded, and must never
+// touch an id: ids are computed from the log line and reveal no address.
 package privacy
 
 import (
@@ -54,12 +57,13 @@ func hasher(key []byte) func(string) string {
 	}
 }
 
-// Apply hides sender, recipient and original recipient of e, and the addresses
-// in its diagnostic.
+// Apply hides sender, recipient, original recipient and message id of e, and
+// the addresses in its diagnostic. A message id is made by the sender's software,
+// some of which puts the recipient's address in it, so it counts as an address.
 func (m *Mask) Apply(e *event.Event) {
 	e.Diagnostic = m.Text(e.Diagnostic, e.Recipient, e.OriginalRecipient, e.Sender)
 	hidden := e.Recipient != "" || e.OriginalRecipient != ""
-	for _, addr := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender} {
+	for _, addr := range []*string{&e.Recipient, &e.OriginalRecipient, &e.Sender, &e.MessageID} {
 		if *addr != "" {
 			if *addr = m.replace(*addr); *addr == "" && addr == &e.Sender {
 				e.SenderKnown = false
@@ -71,38 +75,89 @@ func (m *Mask) Apply(e *event.Event) {
 	}
 }
 
-// Text hides the given addresses, and whatever else looks like one, in s.
+// Text hides the known addresses in s, also where only their local part stands
+// as a word of its own ("no such user: ann"), and whatever else looks like an
+// address.
 func (m *Mask) Text(s string, known ...string) string {
-	for _, addr := range known {
-		if strings.Contains(addr, "@") {
-			s = strings.ReplaceAll(s, addr, m.shown(addr))
-		}
-	}
-	if !strings.Contains(s, "@") {
-		return s
-	}
 	var out strings.Builder
 	for {
-		at := strings.IndexByte(s, '@')
-		if at < 0 {
-			out.WriteString(s)
-			return out.String()
+		start, end := firstAddress(s, known)
+		if start < 0 {
+			break
 		}
-		start, end := at, at+1
-		for start > 0 && !strings.ContainsRune(" \t<>()[]{},;:\"'=", rune(s[start-1])) {
-			start--
-		}
-		for end < len(s) && isDomainByte(s[end]) {
-			end++
-		}
-		out.WriteString(s[:start])
-		if start < at && end > at+1 {
-			out.WriteString(m.shown(strings.TrimRight(s[start:end], ".")))
-		} else {
-			out.WriteString(s[start:end])
-		}
+		out.WriteString(m.words(s[:start], known))
+		out.WriteString(m.shown(s[start:end]))
 		s = s[end:]
 	}
+	if out.Len() == 0 {
+		return m.words(s, known)
+	}
+	out.WriteString(m.words(s, known))
+	return out.String()
+}
+
+// firstAddress returns where the first address of s stands, -1 if there is none:
+// one of the known, of which some have a form that nobody would take for one, or
+// what looks like one.
+func firstAddress(s string, known []string) (start, end int) {
+	start, end = event.FindAddress(s)
+	for _, addr := range known {
+		if !strings.Contains(addr, "@") {
+			continue
+		}
+		before := s
+		if start >= 0 { // only what begins earlier matters
+			before = s[:min(len(s), start+len(addr)-1)]
+		}
+		if i := indexFold(before, addr); i >= 0 {
+			start, end = i, i+len(addr)
+		}
+	}
+	return start, end
+}
+
+// words hides the local parts of known addresses in s, which has no address.
+func (m *Mask) words(s string, known []string) string {
+	for _, addr := range known {
+		local := addr
+		if at := strings.LastIndexByte(addr, '@'); at >= 0 {
+			local = addr[:at]
+		}
+		local = strings.Trim(local, `"`)
+		for from := 0; local != ""; {
+			i := indexFold(s[from:], local)
+			if i < 0 {
+				break
+			}
+			i += from
+			if from = i + len(local); isWord(s, i, from) {
+				shown := m.shown(addr)
+				s, from = s[:i]+shown+s[from:], i+len(shown)
+			}
+		}
+	}
+	return s
+}
+
+// isWord reports whether s[start:end] is not a part of a longer word.
+func isWord(s string, start, end int) bool {
+	return (start == 0 || !wordByte(s[start-1])) && (end == len(s) || !wordByte(s[end]) ||
+		s[end] == '.' && (end+1 == len(s) || s[end+1] == ' '))
+}
+
+// wordByte tells what may stand inside a local part or a status code.
+func wordByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c >= 0x80 || strings.IndexByte("._+-=", c) >= 0
+}
+
+// indexFold is strings.Index without regard to the case of ASCII letters.
+func indexFold(s, sub string) int {
+	for i := 0; len(sub) > 0 && i+len(sub) <= len(s); i++ {
+		if s[i]|0x20 == sub[0]|0x20 && strings.EqualFold(s[i:i+len(sub)], sub) {
+			return i
+		}
+	}
+	return -1
 }
 
 // shown is what stands in a text for addr.
@@ -110,9 +165,8 @@ func (m *Mask) shown(addr string) string {
 	if r := m.replace(addr); r != "" {
 		return r
 	}
-	return "[address]"
+	return hiddenAddress
 }
 
-func isDomainByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c >= 0x80
-}
+// hiddenAddress stands for an address that is dropped.
+const hiddenAddress = "[address]"

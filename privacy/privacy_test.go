@@ -36,7 +36,7 @@ func TestApplyLeavesNoAddressInTheEvent(t *testing.T) {
 			}
 			e := bounced()
 			m.Apply(&e)
-			for _, s := range []string{e.Recipient, e.OriginalRecipient, e.Sender, e.Diagnostic} {
+			for _, s := range []string{e.Recipient, e.OriginalRecipient, e.Sender, e.Diagnostic, e.Key(), string(new(event.Encoder).Append(nil, &e))} {
 				if strings.Contains(s, "@") {
 					t.Errorf("an address is left in %q", s)
 				}
@@ -51,6 +51,56 @@ func TestApplyLeavesNoAddressInTheEvent(t *testing.T) {
 				t.Errorf("dropped addresses leave traces: %+v", e.Delivery)
 			}
 		})
+	}
+}
+
+func TestTextLeavesNoAddressOfAnyForm(t *testing.T) {
+	m, err := New(config.Privacy{Addresses: "drop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct{ known, text, want string }{
+		"in angle brackets":          {"", "550 <ann@b.example>: unknown", "550 <[address]>: unknown"},
+		"a quoted local part":        {"", `550 <"ann smith"@b.example> unknown`, "550 <[address]> unknown"},
+		"UTF-8":                      {"", "550 jörg@bücher.example unknown", "550 [address] unknown"},
+		"inside a bounce address":    {"", "550 news+ann=b.example@list.example refused", "550 [address] refused"},
+		"percent-encoded":            {"", "550 https://x.example/ann%40b.example", "550 https:[address]"},
+		"known in another case":      {"Ann@B.example", "550 ANN@b.EXAMPLE unknown", "550 [address] unknown"},
+		"known and strange":          {"ann(x)@b.example", "550 ann(x)@b.example unknown", "550 [address] unknown"},
+		"known, behind another":      {"ann(x)@b.example", "550 c@d.example ann(x)@b.example", "550 [address] [address]"},
+		"the local part alone":       {"ann.smith@b.example", "550 no such user: Ann.Smith.", "550 no such user: [address]."},
+		"the local part in a path":   {"ann@b.example", "cannot open /var/mail/ann: full", "cannot open /var/mail/[address]: full"},
+		"the local part in a word":   {"ann@b.example", "550 annual cleaning by anna", "550 annual cleaning by anna"},
+		"a local part like a code":   {"5@b.example", "550 5.1.1 unknown", "550 5.1.1 unknown"},
+		"a quoted local part, alone": {`"ann smith"@b.example`, "550 no mailbox ann smith here", "550 no mailbox [address] here"},
+		"a recipient without domain": {"root", "cannot deliver to root", "cannot deliver to [address]"},
+		"no address":                 {"ann@b.example", "421 busy @ 12:00", "421 busy @ 12:00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := m.Text(c.text, c.known); got != c.want {
+				t.Errorf("got  %q\nwant %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A message id is made by others and may hold the recipient's address.
+func TestAMessageIDIsHiddenLikeAnAddress(t *testing.T) {
+	hashed, err := New(config.Privacy{Addresses: "hmac", KeyFile: keyFile(t, "0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := event.Event{Delivery: event.Delivery{MessageID: "ann=b.example.1@list.example"}}
+	hashed.Apply(&e)
+	if len(e.MessageID) != 32 || strings.ContainsAny(e.MessageID, "@=.") {
+		t.Errorf("message id %q, want a hash", e.MessageID)
+	}
+	dropped, err := New(config.Privacy{Addresses: "drop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dropped.Apply(&e); e.MessageID != "" {
+		t.Errorf("message id %q, want none", e.MessageID)
 	}
 }
 
@@ -75,14 +125,21 @@ func TestNewRefusesAShortKeyAndKnowsPlain(t *testing.T) {
 }
 
 func FuzzText(f *testing.F) {
-	f.Add("user <a@b.example> unknown @ x@ @y")
+	f.Add("user <a@b.example> unknown @ x@ @y a", "a@b.example")
 	m, err := New(config.Privacy{Addresses: "drop"})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if out := m.Text(s); strings.Count(out, "@") > strings.Count(s, "@") {
-			t.Errorf("%q became %q", s, out)
+	f.Fuzz(func(t *testing.T, s, known string) {
+		if _, end := event.FindAddress(known); end < len(known) {
+			known = ""
+		}
+		out := m.Text(s, known)
+		if start, end := event.FindAddress(out); start >= 0 && !strings.Contains(out[start:end], hiddenAddress) {
+			t.Errorf("%q became %q with %q left", s, out, out[start:end])
+		}
+		if strings.Contains(known, "@") && indexFold(out, known) >= 0 {
+			t.Errorf("%q became %q with %q left", s, out, known)
 		}
 	})
 }

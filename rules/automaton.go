@@ -1,32 +1,45 @@
 package rules
 
+import (
+	"errors"
+	"slices"
+	"strings"
+)
+
 // automaton finds all patterns of a set in one pass over a text (Aho and
-// Corasick, 1975). States near the root, where texts spend most of their time,
-// have a dense row of transitions: a column for each class of bytes that no
-// pattern tells apart. The many states further on have only the edges of the
-// trie and a failure link, so that the tables stay small enough for the cache.
+// Corasick, 1975), with one look-up for each byte whatever the patterns are.
 //
-// A state is its number, nearest to the root first, shifted left by one; the
-// lowest bit says that it has hits. The root is 0.
+// Nearly all transitions lead to a state whose depth is at most two, and those
+// follow from the last two bytes alone: they are in pairs. The others are in
+// table, where the rows of all states lie over each other, each entry in a gap
+// of the others (Tarjan and Yao, 1979). No two rows start at the same place, so
+// an entry that names the byte that leads to it can belong to one row only.
+//
+// A state is its entry: where its row starts, whether it has hits, and the
+// class of the byte that leads to it. The root is 0.
 type automaton struct {
-	class [256]uint8 // 0: in no pattern
+	class [256]uint8 // bytes that no pattern tells apart share one; 0: in no pattern
+	width uint32     // number of classes
+	pairs []uint32   // by classes of the last byte and the next one
+	table []uint32   // at the start of a row: where the hits of its state start
 
-	width   uint32
-	dense   []uint32 // rows of the states below shallow
-	shallow uint32   // number of the first state without a row
-
-	// By number of state, less shallow: where its edges start in edgeClass and
-	// edgeTo (they end where the next one's start), and its failure link.
-	edges     []uint32
-	edgeClass []uint8
-	edgeTo    []uint32
-	fail      []uint32
-
-	hitsAt []uint32 // by number of state, where its hits start
 	// hits holds, for each state that has some, the targets of all patterns that
-	// end there, closed by one of kind endOfHits.
+	// end there, the last of them marked.
 	hits []target
 }
+
+// An entry has the class in its lowest byte, then a bit for hits, then the start
+// of the row. No class is 0xff: some bytes are in no UTF-8.
+const (
+	entryClass = 0xff
+	entryHits  = 1 << 8
+	entryShift = 9
+	maxTable   = 1 << (32 - entryShift)
+)
+
+// errTooManyPatterns is returned for more patterns than a table can hold, some
+// millions of bytes.
+var errTooManyPatterns = errors.New("the patterns of all rules together are too many: leave some out")
 
 // pattern is a text to look for and what it means where it is found.
 type pattern struct {
@@ -34,81 +47,163 @@ type pattern struct {
 	targets []target
 }
 
-// step returns the state after b.
-func (a *automaton) step(state uint32, b byte) uint32 {
-	class := a.class[b]
-	for {
-		n := state >> 1
-		if n < a.shallow {
-			return a.dense[n*a.width+uint32(class)]
-		}
-		n -= a.shallow
-		for e, end := a.edges[n], a.edges[n+1]; e < end; e++ {
-			if a.edgeClass[e] == class {
-				return a.edgeTo[e]
-			}
-		}
-		state = a.fail[n]
+// next returns the state that follows on state, given the classes of the last
+// byte (0 at the start of the text) and of the next.
+func (a *automaton) next(state, last, class uint32) uint32 {
+	if next := a.table[state>>entryShift+class]; next&entryClass == class {
+		return next
 	}
+	return a.pairs[last*a.width+class]
 }
 
-// found returns the hits of a state that has some.
-func (a *automaton) found(state uint32) []target { return a.hits[a.hitsAt[state>>1]:] }
+// found returns the hits of a state that has some; others may follow the one
+// that is marked as the last.
+func (a *automaton) found(state uint32) []target {
+	return a.hits[a.table[state>>entryShift]>>8:]
+}
 
-// denseDepth is the depth of the last states with a dense row.
-const denseDepth = 3
-
-// newAutomaton builds the automaton of the patterns, whose texts all differ.
-func newAutomaton(patterns []pattern) *automaton {
-	a := &automaton{}
-	classes := 1
+// newAutomaton builds the automaton of the patterns, whose texts all differ. What
+// it needs for the given texts, normalised, lies close together.
+func newAutomaton(patterns []pattern, texts [][]byte) (*automaton, error) {
+	a := &automaton{width: 1}
 	for _, p := range patterns {
 		for _, b := range []byte(p.text) {
 			if a.class[b] == 0 {
-				a.class[b] = uint8(classes)
-				classes++
+				a.class[b] = uint8(a.width)
+				a.width++
 			}
 		}
 	}
-	a.width = uint32(classes)
-	t := &trie{nodes: []node{{}}}
-	for _, p := range patterns {
-		t.add(p, &a.class)
-	}
+	t := newTrie(patterns, &a.class)
 	t.link()
-	a.lay(t)
-	return a
+	for _, at := range t.ordered {
+		a.list(t, at)
+	}
+	for _, text := range texts {
+		t.warm(text, &a.class)
+	}
+	if err := t.place(a.width); err != nil {
+		return nil, err
+	}
+	a.fill(t)
+	return a, nil
 }
 
-// trie is the automaton while it is built: nodes in the order of their making,
-// the root first.
+// list notes the hits of a node: those of its own patterns, and those of the
+// longest suffix, which is nearer to the root and so is done.
+func (a *automaton) list(t *trie, at uint32) {
+	n := &t.nodes[at]
+	suffix := &t.nodes[n.fail]
+	if n.own == 0 {
+		n.hit, n.hits = suffix.hit, suffix.hits
+		return
+	}
+	n.hit, n.hits = true, uint32(len(a.hits))
+	a.hits = append(a.hits, t.patterns[n.own-1].targets...)
+	if suffix.hit {
+		for i := suffix.hits; ; i++ {
+			a.hits = append(a.hits, a.hits[i])
+			if a.hits[i].last {
+				return
+			}
+		}
+	}
+	a.hits[len(a.hits)-1].last = true
+}
+
+// fill writes the tables from t, whose rows have their places.
+func (a *automaton) fill(t *trie) {
+	a.pairs = make([]uint32, a.width*a.width)
+	for class := range a.width {
+		one := t.child(0, uint8(class))
+		for last := range a.width {
+			to := one
+			if two := t.child(t.child(0, uint8(last)), uint8(class)); last != 0 && class != 0 && two != 0 {
+				to = two
+			}
+			a.pairs[last*a.width+class] = t.entry(to)
+		}
+	}
+	size := a.width
+	for i := range t.nodes {
+		size = max(size, t.nodes[i].start+a.width)
+	}
+	a.table = make([]uint32, size)
+	for i := range t.nodes {
+		n := &t.nodes[i]
+		for _, m := range t.moves[n.from:n.to] {
+			a.table[n.start+uint32(m.class)] = t.entry(m.to)
+		}
+		if n.hit {
+			a.table[n.start] = n.hits<<8 | entryClass
+		}
+	}
+}
+
+// trie is the automaton while it is built: nodes in the order of the texts that
+// they stand for, the root first.
 type trie struct {
-	nodes   []node
-	ordered []uint32 // nearest to the root first
+	patterns []pattern // in order
+	nodes    []node
+	ordered  []uint32 // nearest to the root first
+	moves    []move
 }
 
 type node struct {
 	class       uint8
-	depth       uint16
+	depth       uint8  // deep at most
+	hit         bool   // a pattern ends here
+	warm        bool   // see warm
 	first, next uint32 // child and sibling; 0: none
 	fail        uint32
-	number      uint32 // place in ordered
-	ends        []target
+	from, to    uint32 // range of the transitions to deep nodes in moves
+	own         uint32 // number of its pattern, from 1; 0 if it has none
+	hits        uint32 // start of the hits
+	start       uint32 // of the row
 }
 
-func (t *trie) add(p pattern, class *[256]uint8) {
-	at := uint32(0)
-	for _, b := range []byte(p.text) {
-		child := t.child(at, class[b])
-		if child == 0 {
-			child = uint32(len(t.nodes))
-			depth := min(t.nodes[at].depth, denseDepth) + 1 // further on it does not matter
-			t.nodes = append(t.nodes, node{class: class[b], depth: depth, next: t.nodes[at].first})
-			t.nodes[at].first = child
-		}
-		at = child
+// deep is the depth from which on a transition is in the table.
+const deep = 3
+
+// move is a transition.
+type move struct {
+	class uint8
+	to    uint32
+}
+
+func newTrie(patterns []pattern, class *[256]uint8) *trie {
+	t := &trie{patterns: slices.Clone(patterns)}
+	slices.SortFunc(t.patterns, func(a, b pattern) int { return strings.Compare(a.text, b.text) })
+	bytes := 0
+	for _, p := range patterns {
+		bytes += len(p.text)
 	}
-	t.nodes[at].ends = append(t.nodes[at].ends, p.targets...)
+	t.nodes = append(make([]node, 0, 1+bytes/2), node{}) // about half of them are shared
+	path := []uint32{0}                                  // the nodes of the last text
+	last := ""
+	for i, p := range t.patterns {
+		path = path[:1+commonPrefix(last, p.text)]
+		for n := len(path) - 1; n < len(p.text); n++ {
+			parent := &t.nodes[path[n]]
+			child := uint32(len(t.nodes))
+			path = append(path, child)
+			added := node{class: class[p.text[n]], depth: uint8(min(n+1, deep)), next: parent.first}
+			parent.first = child
+			t.nodes = append(t.nodes, added)
+		}
+		t.nodes[path[len(p.text)]].own = uint32(i + 1)
+		last = p.text
+	}
+	return t
+}
+
+// commonPrefix returns how many bytes a and b begin with alike.
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // child returns the child of a node by class, 0 if there is none.
@@ -120,73 +215,127 @@ func (t *trie) child(at uint32, class uint8) uint32 {
 	return c
 }
 
-// link orders the nodes, gives each the failure link to the longest suffix that
-// also starts a pattern, and adds the hits of that suffix to its own.
+// link orders the nodes and gives each the failure link to the longest suffix
+// that also starts a pattern, and its transitions to deep nodes: those to its
+// children, and those of that suffix that they don't replace.
 func (t *trie) link() {
 	t.ordered = append(make([]uint32, 0, len(t.nodes)), 0)
+	t.moves = make([]move, 0, 4*len(t.nodes))
 	for i := 0; i < len(t.ordered); i++ {
 		at := t.ordered[i]
-		t.nodes[at].number = uint32(i)
-		for c := t.nodes[at].first; c != 0; c = t.nodes[c].next {
-			t.ordered = append(t.ordered, c)
-			if at == 0 {
-				continue
-			}
-			f := t.nodes[at].fail
-			for f != 0 && t.child(f, t.nodes[c].class) == 0 {
-				f = t.nodes[f].fail
-			}
-			f = t.child(f, t.nodes[c].class)
-			t.nodes[c].fail = f
-			t.nodes[c].ends = append(t.nodes[c].ends, t.nodes[f].ends...)
-		}
-	}
-}
-
-// state returns how the automaton writes a node.
-func (t *trie) state(at uint32) uint32 {
-	s := t.nodes[at].number << 1
-	if len(t.nodes[at].ends) > 0 {
-		s |= 1
-	}
-	return s
-}
-
-// lay fills the tables from t.
-func (a *automaton) lay(t *trie) {
-	for _, n := range t.nodes {
-		if n.depth <= denseDepth {
-			a.shallow++
-		}
-	}
-	a.dense = make([]uint32, a.shallow*a.width)
-	a.hitsAt = make([]uint32, len(t.nodes))
-	deep := len(t.nodes) - int(a.shallow)
-	a.edges, a.fail = make([]uint32, 0, deep+1), make([]uint32, 0, deep)
-	a.edgeClass, a.edgeTo = make([]uint8, 0, deep), make([]uint32, 0, deep)
-	for i, at := range t.ordered {
 		n := &t.nodes[at]
-		if uint32(i) < a.shallow {
-			row := a.row(uint32(i))
-			if i > 0 {
-				copy(row, a.row(t.nodes[n.fail].number)) // nearer to the root, so done
+		n.from = uint32(len(t.moves))
+		for c := n.first; c != 0; c = t.nodes[c].next {
+			t.ordered = append(t.ordered, c)
+			if t.nodes[c].depth == deep {
+				t.moves = append(t.moves, move{t.nodes[c].class, c})
 			}
-			for c := n.first; c != 0; c = t.nodes[c].next {
-				row[t.nodes[c].class] = t.state(c)
-			}
-		} else {
-			a.edges = append(a.edges, uint32(len(a.edgeTo)))
-			a.fail = append(a.fail, t.state(n.fail))
-			for c := n.first; c != 0; c = t.nodes[c].next {
-				a.edgeClass, a.edgeTo = append(a.edgeClass, t.nodes[c].class), append(a.edgeTo, t.state(c))
+			if at != 0 {
+				t.nodes[c].fail = t.suffix(n.fail, t.nodes[c].class)
 			}
 		}
-		if len(n.ends) > 0 {
-			a.hitsAt[i] = uint32(len(a.hits))
-			a.hits = append(append(a.hits, n.ends...), target{kind: endOfHits})
+		own, suffix := t.moves[n.from:], &t.nodes[n.fail]
+		for _, m := range t.moves[suffix.from:suffix.to] {
+			if !slices.ContainsFunc(own, func(o move) bool { return o.class == m.class }) {
+				t.moves = append(t.moves, m)
+			}
 		}
+		n.to = uint32(len(t.moves))
 	}
-	a.edges = append(a.edges, uint32(len(a.edgeTo)))
 }
 
-func (a *automaton) row(n uint32) []uint32 { return a.dense[n*a.width : (n+1)*a.width] }
+// suffix returns where class leads from at or the first of its suffixes that
+// goes on with it.
+func (t *trie) suffix(at uint32, class uint8) uint32 {
+	for at != 0 && t.child(at, class) == 0 {
+		at = t.nodes[at].fail
+	}
+	return t.child(at, class)
+}
+
+// warm marks the nodes that text leads to.
+func (t *trie) warm(text []byte, class *[256]uint8) {
+	at := uint32(0)
+	for _, b := range text {
+		if class[b] == 0 {
+			at = 0
+			continue
+		}
+		at = t.suffix(at, class[b])
+		t.nodes[at].warm = true
+	}
+}
+
+// entry returns how the automaton writes a node.
+func (t *trie) entry(at uint32) uint32 {
+	n := &t.nodes[at]
+	e := n.start<<entryShift | uint32(n.class)
+	if n.hit {
+		e |= entryHits
+	}
+	return e
+}
+
+// place gives each row that is not empty a place where its entries meet no
+// others. The empty ones share that of the root.
+func (t *trie) place(width uint32) error {
+	p := placing{used: make([]bool, 2*width), starts: make([]bool, 2*width)}
+	for i := range p.next {
+		p.next[i] = width // the row of the root stays empty
+	}
+	var classes []uint32
+	for i := range 2 * len(t.nodes) { // the warm ones first
+		n := &t.nodes[i%len(t.nodes)]
+		if n.warm != (i < len(t.nodes)) {
+			continue
+		}
+		classes = classes[:0]
+		if n.hit {
+			classes = append(classes, 0)
+		}
+		for _, m := range t.moves[n.from:n.to] {
+			classes = append(classes, uint32(m.class))
+		}
+		if len(classes) > 0 {
+			n.start = p.row(classes, width)
+		}
+		if n.start+width > maxTable {
+			return errTooManyPatterns
+		}
+	}
+	return nil
+}
+
+// placing is what is known of the table while rows are placed.
+type placing struct {
+	used   []bool
+	starts []bool
+	next   [8]uint32 // by size of row, the larger ones together: where to look
+}
+
+// row finds a place for a row with entries of the given classes and returns its
+// start. What it passes over is left to smaller rows, so that the time for all
+// of them is linear.
+func (p *placing) row(classes []uint32, width uint32) uint32 {
+	next := &p.next[min(len(classes), len(p.next))-1]
+	for at := *next; ; at++ {
+		if missing := int(at+2*width) - len(p.used); missing > 0 {
+			missing += len(p.used) / 2
+			p.used = append(p.used, make([]bool, missing)...)
+			p.starts = append(p.starts, make([]bool, missing)...)
+		}
+		if p.used[at] {
+			continue
+		}
+		start := at - classes[0]
+		if start < width || p.starts[start] || slices.ContainsFunc(classes[1:], func(c uint32) bool { return p.used[start+c] }) {
+			continue
+		}
+		p.starts[start] = true
+		for _, c := range classes {
+			p.used[start+c] = true
+		}
+		*next = at
+		return start
+	}
+}

@@ -2,7 +2,9 @@ package rules
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -48,41 +50,81 @@ func sampleInputs() []Input {
 	return all
 }
 
+// distinctInputs returns n replies that all differ: the examples of the rules
+// over and over, each with a number of its own.
+func distinctInputs(s *Set, n int) []Input {
+	var all []Input
+	for len(all) < n {
+		for _, u := range s.rules {
+			for _, e := range u.examples {
+				all = append(all, ParseText(fmt.Sprintf("%s (%d)", e.text, len(all))))
+			}
+		}
+	}
+	return all[:n]
+}
+
 func BenchmarkClassify(b *testing.B) {
-	benchmarkClassify(b, loadDefault(b))
+	s := loadDefault(b)
+	benchmarkClassify(b, s, distinctInputs(s, 20_000))
 }
 
 // BenchmarkClassifyTenTimesTheRules has the default rules and nine times as
-// many generated ones of about the same length before them.
+// many generated ones before them.
 func BenchmarkClassifyTenTimesTheRules(b *testing.B) {
 	base := loadDefault(b)
 	s, err := Parse("generated.yaml", []byte(generatedRules(9*len(base.rules))), base)
 	if err != nil {
 		b.Fatal(err)
 	}
-	benchmarkClassify(b, s)
+	benchmarkClassify(b, s, distinctInputs(base, 20_000))
 }
 
-func benchmarkClassify(b *testing.B, s *Set) {
-	inputs := sampleInputs()
+func benchmarkClassify(b *testing.B, s *Set, inputs []Input) {
 	b.ReportAllocs()
 	n := 0
 	for b.Loop() {
-		s.Classify(&inputs[n%len(inputs)])
-		n++
+		s.Classify(&inputs[n])
+		if n++; n == len(inputs) {
+			n = 0
+		}
 	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "replies/s")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "replies/s")
 }
 
-// BenchmarkClassifyHostile has a reply made to be slow: 16 KiB of words that
-// phrases begin and end with, in the wrong order.
-func BenchmarkClassifyHostile(b *testing.B) {
+// BenchmarkHostileText has a reply made to be slow, 16 KiB of the words of the
+// rules, the parts of each phrase in the wrong order; every pattern that they
+// make worth a look is evaluated, as if none before it had matched.
+func BenchmarkHostileText(b *testing.B) {
 	s := loadDefault(b)
-	in := Input{Code: 550, Text: strings.Repeat("found exist quota storage header sender ", 25) + strings.Repeat("user mailbox domain message ", 500)}
+	text := hostileText(s)
+	sc := newScratch(s)
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Classify(&in)
+		sc.read(s, text)
+		for _, n := range slices.Compact(sc.candidates) {
+			sc.matches(&s.patterns[n])
+		}
 	}
+}
+
+func hostileText(s *Set) string {
+	var b strings.Builder
+	for b.Len() < maxText {
+		for _, u := range s.rules {
+			for _, p := range u.phrases {
+				for _, part := range slices.Backward(p.parts) {
+					b.WriteString(part[b.Len()%len(part)].text + " ")
+				}
+			}
+			for _, e := range u.regexps {
+				for _, set := range slices.Backward(e.required) {
+					b.WriteString(set[0] + " ")
+				}
+			}
+		}
+	}
+	return b.String()[:maxText]
 }
 
 func BenchmarkClassifyDelivered(b *testing.B) {
@@ -115,20 +157,48 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-// generatedRules returns a file with n rules that extends the default, made of
-// words that replies also have.
+// generatedRules returns a file with n rules that extends the default. They are
+// as long as those of the default set and written like them, with words of the
+// shape of English ones that differ from rule to rule, beside some that replies
+// have.
 func generatedRules(n int) string {
-	words := strings.Fields("mailbox recipient address sender message server quota policy relay domain host connection " +
+	r := rand.New(rand.NewPCG(1, 2))
+	common := strings.Fields("mailbox recipient address sender message server quota policy relay domain host connection " +
 		"rejected refused denied blocked unknown disabled full exceeded temporary permanent invalid closed")
+	word := func() string {
+		if r.IntN(4) == 0 {
+			return pick(r, common)
+		}
+		var b strings.Builder
+		for range 2 + r.IntN(2) {
+			b.WriteString(pick(r, []string{"b", "c", "d", "f", "gr", "l", "m", "n", "p", "qu", "r", "st", "t", "v", "pl"}) +
+				pick(r, []string{"a", "e", "i", "o", "u", "ea", "ou"}) + pick(r, []string{"", "", "n", "r", "s", "ck", "nd"}))
+		}
+		return b.String()
+	}
+	group := func() string { return "(" + word() + "|" + word() + "|" + word() + ") " + word() }
 	var b strings.Builder
 	b.WriteString("schema: 1\nversion: generated\nextends: default\nrules:\n")
 	for i := range n {
-		fmt.Fprintf(&b, "  - {id: generated-%d, category: general, match: [", i)
-		for j := range 20 {
-			w := func(k int) string { return words[(i*7+j*13+k*5+i/11)%len(words)] }
-			fmt.Fprintf(&b, "%s %s %s %d, ", w(0), w(1), w(2), i)
+		fmt.Fprintf(&b, "  - {id: generated-%d, category: general, match: [%s %s own%d, %s %s %s]", i, word(), word(), i, word(), word(), word())
+		fmt.Fprintf(&b, ", phrase: ['%s * %s', '%s + %s own%d', '{person} * %s']", group(), group(), group(), word(), i, group())
+		if i%10 == 0 {
+			fmt.Fprintf(&b, ", regex: '%s .{0,30}%s own%d'", word(), word(), i)
 		}
-		fmt.Fprintf(&b, "], regex: '%s .{0,30}%s %d'}\n", words[i%len(words)], words[(i*3+1)%len(words)], i)
+		b.WriteString("}\n")
 	}
 	return b.String()
+}
+
+func BenchmarkNormalise(b *testing.B) {
+	var buf []byte
+	size := 0
+	for _, text := range sampleReplies {
+		size += len(text)
+	}
+	b.SetBytes(int64(size / len(sampleReplies)))
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		buf = normalise(buf[:0], sampleReplies[n%len(sampleReplies)])
+	}
 }

@@ -1,7 +1,8 @@
 package rules
 
 import (
-	"fmt"
+	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"mtatap/event"
@@ -44,7 +45,7 @@ func verdictOf(c category, reason string, resend bool, id string) event.Verdict 
 }
 
 // compile builds what verdicts are made with from the joined rules.
-func (s *Set) compile() {
+func (s *Set) compile() error {
 	c, _ := s.category(string(event.CategoryDelivered))
 	s.delivered = verdictOf(c, "", false, "default")
 	c, _ = s.category(string(event.CategoryTransient))
@@ -53,116 +54,58 @@ func (s *Set) compile() {
 	s.general = s.outcome(c, "", false, "default")
 
 	s.hot = make([]hotRule, len(s.rules))
-	s.always = make([]uint64, (len(s.rules)+63)/64)
-	p := &patterns{numbers: map[string]int{}, parts: map[string]int32{}}
+	p := &parts{numbers: map[string]int32{}}
 	for i, u := range s.rules {
 		s.hot[i] = s.compileRule(i, u, p)
 	}
-	s.automaton, s.triggers = newAutomaton(p.all), p.triggers()
-	rules, parts := len(s.rules), len(s.triggers)
-	s.scratch.New = func() any { return newScratch(rules, parts) }
-}
-
-// patterns collects the different patterns of all rules and whom they concern.
-type patterns struct {
-	numbers map[string]int
-	all     []pattern
-	parts   map[string]int32 // numbers of the different parts
-	sizes   []int            // by part number: how many pieces it has
-	uses    []int            // by part number: how many patterns need it
-	needs   []need
-}
-
-// need is a pattern of a rule and the parts that it can't match without.
-type need struct {
-	rule  int32
-	parts []int32
-}
-
-func (p *patterns) add(text string, t target) {
-	n, ok := p.numbers[text]
-	if !ok {
-		n = len(p.all)
-		p.numbers[text] = n
-		p.all = append(p.all, pattern{text: text})
+	all := s.bunch(p)
+	texts := s.exampleTexts()
+	a, err := newAutomaton(all, texts)
+	if err != nil {
+		return err
 	}
-	t.length = uint16(len(text))
-	if targets := &p.all[n].targets; !slices.Contains(*targets, t) {
-		*targets = append(*targets, t)
-	}
+	s.automaton, s.triggers = a, make([][]int32, p.bunches)
+	s.scratch.New = func() any { return newScratch(s) }
+	s.trigger(p, texts)
+	return nil
 }
 
-// part returns the number of a part of phrases or expressions; equal parts
-// share it.
-func (p *patterns) part(pieces part, kind targetKind) int32 {
-	key := fmt.Sprint(kind, pieces)
-	n, ok := p.parts[key]
-	if !ok {
-		n = int32(len(p.sizes))
-		p.parts[key] = n
-		p.sizes, p.uses = append(p.sizes, len(pieces)), append(p.uses, 0)
-		for _, one := range pieces {
-			p.add(one.text, target{kind: kind, number: n, edges: one.edges})
-		}
-	}
-	return n
-}
-
-// partsOf numbers the parts of a pattern of rule.
-func (p *patterns) partsOf(rule int, all []part, kind targetKind) (numbers []int32) {
-	for _, pieces := range all {
-		n := p.part(pieces, kind)
-		numbers = append(numbers, n)
-		p.uses[n]++
-	}
-	p.needs = append(p.needs, need{int32(rule), numbers})
-	return numbers
-}
-
-// triggers returns, by part number, the rules that are worth a look where it
-// stands: each pattern is triggered by the part that the fewest patterns need.
-func (p *patterns) triggers() [][]int32 {
-	all := make([][]int32, len(p.sizes))
-	for _, n := range p.needs {
-		rarest := n.parts[0]
-		for _, part := range n.parts {
-			if p.uses[part] < p.uses[rarest] || p.uses[part] == p.uses[rarest] && p.sizes[part] < p.sizes[rarest] {
-				rarest = part
-			}
-		}
-		if !slices.Contains(all[rarest], n.rule) {
-			all[rarest] = append(all[rarest], n.rule)
+// exampleTexts returns the examples of all rules, normalised.
+func (s *Set) exampleTexts() (all [][]byte) {
+	for _, u := range s.rules {
+		for _, e := range u.examples {
+			in := ParseText(e.text)
+			all = append(all, normalise(nil, in.Text))
 		}
 	}
 	return all
 }
 
-func (s *Set) compileRule(i int, u *rule, p *patterns) hotRule {
-	h := hotRule{
-		codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases,
-		text: len(u.literals)+len(u.phrases)+len(u.regexps) > 0,
-	}
+func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
+	h := hotRule{codes: u.codes, enhanced: u.enhanced, statuses: u.statuses, phases: u.phases, from: len(s.patterns)}
 	for _, g := range u.providers {
 		h.providers = append(h.providers, uint16(s.providers.number(g.text)))
 	}
-	for _, l := range u.literals {
-		p.add(l, target{kind: literalTarget, number: int32(i)})
+	add := func(all []part, reach reach, n hotPattern) {
+		n.rule = int32(i)
+		for _, pieces := range all {
+			n.parts = append(n.parts, p.number(pieces, reach))
+		}
+		s.patterns = append(s.patterns, n)
+	}
+	if len(u.literals) > 0 {
+		add(partsOfLiterals([][]string{u.literals}), anywhere, hotPattern{})
 	}
 	for _, ph := range u.phrases {
-		h.phrases = append(h.phrases, hotPhrase{p.partsOf(i, ph.parts, phraseTarget), ph.gaps})
+		add(ph.parts, near, hotPattern{gaps: ph.gaps})
 	}
-	always := !h.text
 	for _, e := range u.regexps {
-		r := hotRegexp{re: e.compiled}
-		if len(e.required) > 0 {
-			r.parts = p.partsOf(i, partsOfLiterals(e.required), regexpTarget)
-		}
-		always = always || len(e.required) == 0
-		h.regexps = append(h.regexps, r)
+		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled})
 	}
-	if always {
-		s.always[i/64] |= 1 << (i % 64)
+	if len(s.patterns) == h.from {
+		add(nil, anywhere, hotPattern{})
 	}
+	h.to = len(s.patterns)
 	c, _ := s.category(u.category.text)
 	resend := c.resend
 	if u.resend != nil {
@@ -181,6 +124,115 @@ func partsOfLiterals(sets [][]string) (all []part) {
 		all = append(all, pieces)
 	}
 	return all
+}
+
+// parts collects the different parts of all patterns.
+type parts struct {
+	numbers map[string]int32
+	pieces  []part  // by number
+	reach   []reach // by number
+	bunches int
+}
+
+// number returns the number of a part; equal ones share it.
+func (p *parts) number(pieces part, reach reach) int32 {
+	key := []byte{byte(reach)}
+	for _, one := range pieces {
+		key = append(append(key, byte(one.edges)), one.text...)
+	}
+	n, ok := p.numbers[string(key)]
+	if !ok {
+		n = int32(len(p.pieces))
+		p.numbers[string(key)] = n
+		p.pieces, p.reach = append(p.pieces, pieces), append(p.reach, reach)
+	}
+	return n
+}
+
+// bunch divides the pieces of all parts into bunches, those of one bunch being
+// in the same parts, so that a piece that many parts share is noted once, and
+// returns the patterns that find them.
+func (s *Set) bunch(p *parts) []pattern {
+	type kind struct {
+		piece
+		reach reach
+	}
+	count := 0
+	for _, pieces := range p.pieces {
+		count += len(pieces)
+	}
+	members := make(map[kind][]int32, count)
+	var kinds []kind // in the order of the rules: the same file gives the same set
+	for n, pieces := range p.pieces {
+		for _, one := range pieces {
+			k := kind{one, p.reach[n]}
+			if members[k] == nil {
+				kinds = append(kinds, k)
+			}
+			if in := members[k]; len(in) == 0 || in[len(in)-1] != int32(n) {
+				members[k] = append(in, int32(n))
+			}
+		}
+	}
+	s.bunches = make([][]int32, len(p.pieces))
+	numbers, places := map[string]int32{}, make(map[string]int, len(kinds))
+	var all []pattern
+	var key []byte
+	for _, k := range kinds {
+		key = key[:0]
+		for _, part := range members[k] {
+			key = binary.AppendUvarint(key, uint64(part))
+		}
+		n, ok := numbers[string(key)]
+		if !ok {
+			n = int32(p.bunches)
+			numbers[string(key)] = n
+			p.bunches++
+			for _, part := range members[k] {
+				s.bunches[part] = append(s.bunches[part], n)
+			}
+		}
+		at, ok := places[k.text]
+		if !ok {
+			at = len(all)
+			places[k.text] = at
+			all = append(all, pattern{text: k.text})
+		}
+		all[at].targets = append(all[at].targets, target{bunch: n, length: uint16(len(k.text)), edges: k.edges, reach: k.reach})
+	}
+	return all
+}
+
+// trigger says which part of each pattern makes it worth a look: the one whose
+// words are the rarest in the examples of all rules, or else has the fewest
+// pieces. A pattern without parts is always looked at.
+func (s *Set) trigger(p *parts, texts [][]byte) {
+	seen := make([]int, p.bunches)
+	sc := newScratch(s)
+	for _, text := range texts {
+		sc.text = text
+		for _, g := range sc.find(s).pieces.all {
+			seen[g.bunch]++
+		}
+	}
+	often := make([]int, len(p.pieces))
+	for part, bunches := range s.bunches {
+		for _, b := range bunches {
+			often[part] += seen[b]
+		}
+	}
+	for i, n := range s.patterns {
+		if len(n.parts) == 0 {
+			s.always = append(s.always, int32(i))
+			continue
+		}
+		rarest := slices.MinFunc(n.parts, func(a, b int32) int {
+			return cmp.Or(cmp.Compare(often[a], often[b]), cmp.Compare(len(p.pieces[a]), len(p.pieces[b])))
+		})
+		for _, b := range s.bunches[rarest] {
+			s.triggers[b] = append(s.triggers[b], int32(i))
+		}
+	}
 }
 
 // runExamples checks that the set decides each example of the given rules by

@@ -1,11 +1,6 @@
 package rules
 
-import (
-	"bytes"
-	"fmt"
-
-	"mtatap/event"
-)
+import "mtatap/event"
 
 // Explanation says how a verdict came about.
 type Explanation struct {
@@ -14,6 +9,8 @@ type Explanation struct {
 	Code     int
 	Enhanced string
 	Provider string // "" where none is known
+	// Status is the one that was given, or that follows from the codes.
+	Status event.Status
 	// Matched is the rule that decided; nil where a code table or the default
 	// did.
 	Matched *RuleMatch
@@ -21,9 +18,20 @@ type Explanation struct {
 	Shadowed []RuleMatch
 	// Codes is what the code tables say, the enhanced code first.
 	Codes []CodeOpinion
+
+	// Decided is the category that the rule or the row has, and Action what that
+	// category asks for. The verdict differs in the first where it is Softened or
+	// Recovered, and in the second alone where the MTA has not stopped trying.
+	Decided event.Category
+	Action  event.Action
 	// Softened is set where a hard category became transient because the
 	// failure is temporary.
 	Softened bool
+	// Recovered is set where a category that accuses the recipient became
+	// no-address-returned because the log did not name the recipient.
+	Recovered bool
+	// ResendByRule is set where the rule itself says whether to send again.
+	ResendByRule bool
 }
 
 // RuleMatch is a rule that matches.
@@ -49,7 +57,8 @@ func (s *Set) Explain(in *Input) Explanation {
 	f := s.facts(in)
 	sc := s.scratch.Get().(*scratch).read(s, in.Text)
 	defer s.scratch.Put(sc)
-	e := Explanation{Text: string(sc.text), Code: f.code, Enhanced: in.Enhanced, Verdict: s.delivered}
+	e := Explanation{Text: string(sc.text), Code: f.code, Enhanced: in.Enhanced, Status: f.status, Verdict: s.delivered}
+	e.Decided, e.Action = e.Verdict.Category, e.Verdict.Action
 	if f.provider >= 0 {
 		e.Provider = in.Provider
 	}
@@ -62,7 +71,6 @@ func (s *Set) Explain(in *Input) Explanation {
 		m := s.ruleMatch(i, sc)
 		if i == first {
 			e.Matched = &m
-			e.Softened = m.Category != e.Verdict.Category
 		} else {
 			e.Shadowed = append(e.Shadowed, m)
 		}
@@ -73,31 +81,52 @@ func (s *Set) Explain(in *Input) Explanation {
 			e.Codes = append(e.Codes, CodeOpinion{o.key, o.row.about, o.row.rfc, v.Category, v.Reason})
 		}
 	}
+	s.explainSoftening(&e, &f, first)
 	return e
+}
+
+// explainSoftening compares the verdict with what its rule or row says.
+func (s *Set) explainSoftening(e *Explanation, f *facts, first int) {
+	e.Decided = e.Verdict.Category
+	switch o := s.enhanced[f.enhanced]; {
+	case first >= 0:
+		e.Decided = event.Category(s.rules[first].category.text)
+		e.ResendByRule = s.rules[first].resend != nil
+	case o != nil:
+		e.Decided = event.Category(o.row.category.text)
+	case s.reply[f.code] != nil:
+		e.Decided = event.Category(s.reply[f.code].row.category.text)
+	case e.Verdict.Category != s.transient.Category:
+		e.Decided = s.general.watch.Category
+	}
+	if c, ok := s.category(string(e.Decided)); ok {
+		e.Action = c.action
+	}
+	if e.Decided != e.Verdict.Category {
+		e.Softened = f.temporary
+		e.Recovered = !f.temporary
+	}
 }
 
 func (s *Set) ruleMatch(i int, sc *scratch) RuleMatch {
 	u := s.rules[i]
 	return RuleMatch{
-		ID: u.id, Where: fmt.Sprintf("%s:%d", u.file, u.line), Words: s.matchedWords(i, sc),
+		ID: u.id, Where: u.where(), Words: s.matchedWords(i, sc),
 		Category: event.Category(u.category.text), Reason: u.reason,
 	}
 }
 
 func (s *Set) matchedWords(i int, sc *scratch) string {
-	for _, l := range s.rules[i].literals {
-		if bytes.Contains(sc.text, []byte(l)) {
-			return l
+	for n := s.hot[i].from; n < s.hot[i].to; n++ {
+		p := &s.patterns[n]
+		if !sc.matches(p) {
+			continue
 		}
-	}
-	for p := range s.hot[i].phrases {
-		if where, ok := s.hot[i].phrases[p].find(&sc.pieces); ok {
+		if p.re != nil {
+			return string(p.re.Find(sc.ordered()))
+		}
+		if where, ok := sc.pieces.find(p); ok {
 			return string(sc.text[where.start:where.end])
-		}
-	}
-	for _, x := range s.rules[i].regexps {
-		if found := x.compiled.Find(sc.text); found != nil {
-			return string(found)
 		}
 	}
 	return ""

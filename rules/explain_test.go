@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"mtatap/event"
 )
 
 func TestExplain(t *testing.T) {
@@ -20,7 +22,7 @@ func TestExplain(t *testing.T) {
 	if !strings.HasPrefix(e.Matched.Where, defaultFile+":") {
 		t.Errorf("where %q", e.Matched.Where)
 	}
-	if !slices.ContainsFunc(e.Shadowed, func(m RuleMatch) bool { return m.ID == "user-unknown" && m.Words == "mailbox unavailable" }) {
+	if !slices.ContainsFunc(e.Shadowed, func(m RuleMatch) bool { return m.ID == "recipient-unknown" && m.Words == "mailbox unavailable" }) {
 		t.Errorf("shadowed %+v", e.Shadowed)
 	}
 	want := []CodeOpinion{
@@ -41,6 +43,41 @@ func TestExplainSaysWhenHardWasSoftened(t *testing.T) {
 	e := s.Explain(&in)
 	if !e.Softened || e.Matched.Category != "hard" || e.Verdict.Category != "transient" {
 		t.Errorf("softened %v, matched %+v, verdict %+v", e.Softened, e.Matched, e.Verdict)
+	}
+}
+
+func TestExplainComparesTheVerdictWithWhatItsRuleAsksFor(t *testing.T) {
+	s := loadDefault(t)
+	for name, c := range map[string]struct {
+		text                string
+		status              event.Status
+		recipient           event.RecipientSource
+		decided             event.Category
+		action              event.Action
+		softened, recovered bool
+	}{
+		"a hard bounce":                        {"550 5.1.1 User unknown", event.Bounced, event.RecipientFromLog, "hard", event.Suppress, false, false},
+		"a hard word while the MTA tries":      {"550 5.1.1 User unknown", event.Deferred, event.RecipientFromLog, "hard", event.Suppress, false, false},
+		"a temporary failure":                  {"450 User unknown", event.Deferred, event.RecipientFromLog, "hard", event.Suppress, true, false},
+		"a temporary failure by an enhanced":   {"450 4.1.1 xyzzy", event.Deferred, event.RecipientFromLog, "hard", event.Suppress, true, false},
+		"a recipient that was worked out":      {"550 5.1.1 User unknown", event.Bounced, event.RecipientFromVERP, "hard", event.Suppress, false, true},
+		"a recipient worked out, by a code":    {"554 xyzzy", event.Bounced, event.RecipientFromVERP, "general", event.Watch, false, true},
+		"a recipient worked out, by nothing":   {"xyzzy", event.Bounced, event.RecipientFromVERP, "general", event.Watch, false, true},
+		"nothing known, deferred":              {"xyzzy", event.Deferred, event.RecipientFromLog, "transient", event.Retry, false, false},
+		"delivered, whatever the words say":    {"250 user unknown", event.Delivered, event.RecipientFromLog, "delivered", event.NoAction, false, false},
+		"an enhanced code of the table, final": {"550 5.1.1 xyzzy", event.Bounced, event.RecipientFromLog, "hard", event.Suppress, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := ParseText(c.text)
+			in.Status, in.Recipient = c.status, c.recipient
+			e := s.Explain(&in)
+			if e.Decided != c.decided || e.Action != c.action || e.Softened != c.softened || e.Recovered != c.recovered || e.Status != c.status {
+				t.Errorf("decided %s, action %s, softened %v, recovered %v, status %s", e.Decided, e.Action, e.Softened, e.Recovered, e.Status)
+			}
+			if e.Verdict != s.Classify(&in) {
+				t.Errorf("the explained verdict is not the one given")
+			}
+		})
 	}
 }
 

@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"regexp/syntax"
@@ -22,6 +24,11 @@ const (
 	maxPatterns = 300  // literals and expressions of one rule
 	maxLiteral  = 200  // bytes
 	maxRegex    = 1000 // bytes
+	maxGroup    = 500  // alternatives of one group of words
+	maxSteps    = 2000 // of one compiled expression: the time it takes for each byte of a reply
+	// Of all patterns of a file.
+	maxAllPatterns = 2 << 20 // bytes, alternatives multiplied out
+	maxAllSteps    = 200_000
 )
 
 const (
@@ -39,6 +46,7 @@ type file struct {
 	providers   []provider
 	categories  []category
 	conversions []located2
+	suppression suppression
 	enhanced    []codeEntry
 	reply       []codeEntry
 	words       words
@@ -93,6 +101,8 @@ type rule struct {
 
 	examples        []example
 	counterexamples []example
+
+	broken bool // something is wrong with it
 }
 
 type expression struct {
@@ -136,6 +146,7 @@ func (r *reader) file(n *yaml.Node, base *Set) *file {
 		field{"providers", func(n *yaml.Node) { f.providers = r.providers(n) }},
 		field{"categories", func(n *yaml.Node) { f.categories = r.categories(n) }},
 		field{"conversion", func(n *yaml.Node) { f.conversions = r.conversions(n) }},
+		field{"suppression", func(n *yaml.Node) { f.suppression = r.suppression(n) }},
 		field{"enhanced_codes", func(n *yaml.Node) { f.enhanced = r.codes(n, "enhanced code", enhancedKey) }},
 		field{"reply_codes", func(n *yaml.Node) { f.reply = r.codes(n, "reply code", replyKey) }},
 		field{"words", func(n *yaml.Node) { f.words = r.words(n) }},
@@ -174,6 +185,10 @@ func (r *reader) words(n *yaml.Node) words {
 		}
 		for _, item := range r.list(value, what) {
 			all[key.Value] = append(all[key.Value], item.Value)
+		}
+		if n := len(all[key.Value]); n > maxGroup {
+			r.fail(key.Line, "%s%d alternatives are too many: at most %d, split the group", what, n, maxGroup)
+			all[key.Value] = all[key.Value][:maxGroup]
 		}
 	})
 	return all
@@ -216,7 +231,7 @@ func (r *reader) categories(n *yaml.Node) (all []category) {
 		}
 		r.mapping(value, what,
 			field{"type", func(n *yaml.Node) { c.kind = event.BounceType(r.choice(n, what+"type: ", bounceTypes)) }},
-			field{"compat", func(n *yaml.Node) { c.compat = r.number(n, what+"compat: ", 0, 9999) }},
+			field{"compat", func(n *yaml.Node) { c.compat = r.number(n, what+"compat: ", 1, 9999) }},
 			field{"action", func(n *yaml.Node) { c.action = event.Action(r.choice(n, what+"action: ", actions)) }},
 			field{"resend", func(n *yaml.Node) { c.resend = r.boolean(n, what+"resend: ") }},
 		)
@@ -266,7 +281,7 @@ func (r *reader) conversions(n *yaml.Node) (all []located2) {
 		c := located2{Conversion{From: event.Category(key.Value)}, key.Line}
 		r.mapping(value, what,
 			field{"to", func(n *yaml.Node) { c.To = event.Category(r.text(n, what+"to: ")) }},
-			field{"messages", func(n *yaml.Node) { c.Messages = r.number(n, what+"messages: ", 1, 1000) }},
+			field{"messages", func(n *yaml.Node) { c.Messages = r.number(n, what+"messages: ", 1, MaxConversionMessages) }},
 			field{"spread", func(n *yaml.Node) { c.Spread = r.duration(n, what+"spread: ") }},
 			field{"window", func(n *yaml.Node) { c.Window = r.duration(n, what+"window: ") }},
 		)
@@ -299,14 +314,25 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 	return d
 }
 
-func compileRegexp(source string) (expression, error) {
+func compileRegexp(source string) (e expression, steps int, err error) {
 	parsed, err := syntax.Parse(source, syntax.Perl|syntax.FoldCase)
 	if err != nil {
-		return expression{}, err
+		return expression{}, 0, err
+	}
+	simple := parsed.Simplify()
+	program, err := syntax.Compile(simple)
+	if err != nil {
+		return expression{}, 0, err
+	}
+	if steps = len(program.Inst); steps > maxSteps {
+		return expression{}, 0, fmt.Errorf("it takes %d steps: at most %d, repeat less", steps, maxSteps)
+	}
+	if why := impossible(parsed); why != "" {
+		return expression{}, 0, errors.New(why)
 	}
 	compiled, err := regexp.Compile("(?i)" + source)
 	if err != nil {
-		return expression{}, err
+		return expression{}, 0, err
 	}
-	return expression{source, compiled, worthwhile(required(parsed.Simplify()))}, nil
+	return expression{source, compiled, worthwhile(required(simple))}, steps, nil
 }

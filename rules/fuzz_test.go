@@ -3,6 +3,7 @@ package rules
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -26,6 +27,24 @@ func FuzzParse(f *testing.F) {
 		}
 		if s != nil {
 			s.Classify(&Input{Text: "550 5.1.1 base text user unknown", Code: 550})
+		}
+	})
+}
+
+func FuzzQuickLooksMissNothing(f *testing.F) {
+	for _, text := range append(sampleReplies, "SMTP error from remote mailer after initial connection: 421 x", "Too many failures (x)",
+		"192.0.2.1 failed after I sent the message. ", "::1 does not like recipient.", "\u017fmtp; x", "x 450 4.2.2 y: 550", "host x said: y (in reply to MAIL FROM command)") {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if (eximStage.MatchString(text) || tooMany.MatchString(text) || prefixes.MatchString(text)) && !mayBeWrapped(text) {
+			t.Errorf("the wrapping of %q is missed", text)
+		}
+		if inReply.MatchString(text) && !strings.Contains(text, inReplyStart) {
+			t.Errorf("the end of %q is missed", text)
+		}
+		if code, _ := innerCodes(text, ""); code == 0 && inner.MatchString(text) {
+			t.Errorf("the code in %q is missed", text)
 		}
 	})
 }

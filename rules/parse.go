@@ -50,6 +50,7 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	}
 	s := r.join(f, base)
 	if len(r.problems) > 0 {
+		r.runSoundExamples(s, f)
 		return nil, r.err()
 	}
 	sum := sha256.New()
@@ -58,7 +59,10 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	}
 	sum.Write(data)
 	s.sha256 = hex.EncodeToString(sum.Sum(nil))
-	s.compile()
+	if err := s.compile(); err != nil {
+		r.fail(root.Line, "%v", err)
+		return nil, r.err()
+	}
 	r.runExamples(s, f.rules)
 	if len(r.problems) > 0 {
 		return nil, r.err()
@@ -66,12 +70,32 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	return s, nil
 }
 
+// runSoundExamples runs examples although some rules are wrong, so that all that
+// fails is told at once. Without the wrong rules an example may be decided by its
+// rule that is not in the end, but none fails that would not; counterexamples
+// might, and are left for the next time.
+func (r *reader) runSoundExamples(s *Set, f *file) {
+	if len(r.problems) > r.inRules {
+		return // categories, words or the like are wrong: nothing is certain
+	}
+	broken := func(u *rule) bool { return u.broken }
+	s.rules = slices.DeleteFunc(s.rules, broken)
+	if s.compile() != nil {
+		return // told when the rules are mended
+	}
+	for _, u := range f.rules {
+		if !u.broken {
+			r.runExamples(s, []*rule{{id: u.id, providers: u.providers, statuses: u.statuses, phases: u.phases, examples: u.examples}})
+		}
+	}
+}
+
 // join puts what f says on top of base and checks all references.
 func (r *reader) join(f *file, base *Set) *Set {
 	if base == nil {
 		base = &Set{}
 	}
-	s := &Set{version: f.version, words: f.allWords(base)}
+	s := &Set{name: r.name, version: f.version, words: f.allWords(base)}
 	s.categories = overlay(base.categories, f.categories, func(c category) event.Category { return c.name })
 	s.providers = r.joinProviders(f, base)
 	s.conversions = slices.Clone(base.conversions)
@@ -79,6 +103,8 @@ func (r *reader) join(f *file, base *Set) *Set {
 		r.checkConversion(s, c)
 		s.conversions = overlay(s.conversions, []Conversion{c.Conversion}, func(c Conversion) event.Category { return c.From })
 	}
+	r.checkInherited(f, s)
+	s.suppression = r.joinSuppression(f, base, s)
 	r.checkCategories(f, s)
 	s.rules = r.joinRules(f, base)
 	r.checkRules(f, s)
@@ -160,16 +186,30 @@ func (r *reader) checkCategories(f *file, s *Set) {
 	}
 }
 
-// neverConvert are the categories that say nothing about the recipient.
-var neverConvert = []event.Category{event.CategoryBlockGeneral, event.CategoryBlockSpam, event.CategoryRelayDenied}
-
 func (r *reader) checkConversion(s *Set, c located2) {
 	from, ok := s.category(string(c.From))
-	if !ok || from.kind != event.Soft || slices.Contains(neverConvert, c.From) {
-		r.fail(c.line, "conversion of %s: want a category of type soft that is no block", c.From)
+	if !ok || from.kind != event.Soft || from.action != event.Watch || c.From.NeverSuppresses() {
+		r.fail(c.line, "conversion of %s: want a category of type soft that tells about the recipient: no block, spam, relay, size, challenge or transient", c.From)
 	}
 	if to, ok := s.category(string(c.To)); c.To != "" && (!ok || to.kind != event.Hard) {
 		r.fail(c.line, "conversion of %s: to: want a category of type hard, not %q", c.From, c.To)
+	}
+}
+
+// checkInherited finds conversions of the base that a redeclared category breaks.
+func (r *reader) checkInherited(f *file, s *Set) {
+	for _, c := range s.conversions {
+		if slices.ContainsFunc(f.conversions, func(own located2) bool { return own.From == c.From }) {
+			continue // checked where it stands
+		}
+		for _, own := range f.categories {
+			if own.name == c.From && own.kind != event.Soft {
+				r.fail(own.line, "category %s: its type must be soft as long as it converts to %s: declare another conversion of it", own.name, c.To)
+			}
+			if own.name == c.To && own.kind != event.Hard {
+				r.fail(own.line, "category %s: its type must be hard as long as %s converts to it: declare another conversion of %s", own.name, c.From, c.From)
+			}
+		}
 	}
 }
 
@@ -184,6 +224,9 @@ func (r *reader) joinRules(f *file, base *Set) []*rule {
 	old := slices.Clone(base.rules)
 	for _, d := range f.disable {
 		i, ok := at[d.text]
+		if r.full() {
+			break
+		}
 		if !ok {
 			r.fail(d.line, "disable: the default set has no rule %q%s", d.text, didYouMean(d.text, ids))
 			continue
@@ -207,12 +250,15 @@ func (r *reader) joinRules(f *file, base *Set) []*rule {
 func (r *reader) checkRules(f *file, s *Set) {
 	for _, u := range f.rules {
 		what := "rule " + u.id + ": "
-		r.checkCategory(s, u.category, what)
-		for _, p := range u.providers {
-			if s.providers.number(p.text) < 0 {
-				r.fail(p.line, "%sprovider: unknown group %q%s", what, p.text, didYouMean(p.text, s.providers.names))
+		broken := r.within(func() {
+			r.checkCategory(s, u.category, what)
+			for _, p := range u.providers {
+				if s.providers.number(p.text) < 0 {
+					r.fail(p.line, "%sprovider: unknown group %q%s", what, p.text, didYouMean(p.text, s.providers.names))
+				}
 			}
-		}
+		})
+		u.broken = u.broken || broken
 	}
 }
 

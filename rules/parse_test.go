@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mtatap/event"
 )
@@ -125,6 +126,31 @@ func TestAnOwnHardCategoryIsNotGivenForATemporaryFailure(t *testing.T) {
 	in := Input{Text: "abc", Code: 450, Status: event.Bounced}
 	if got := s.Classify(&in); got.Category != "transient" {
 		t.Errorf("got %s, want transient", got.Category)
+	}
+}
+
+func TestAnOwnCategoryMayConvert(t *testing.T) {
+	s := parseOn(t, loadDefault(t), `extends: default
+categories:
+  parked: {type: soft, compat: 99, action: watch}
+  lapsed: {type: hard, compat: 11, action: suppress}
+conversion: {parked: {to: lapsed, messages: 2, spread: 24h, window: 10d}}
+`)
+	want := Conversion{From: "parked", To: "lapsed", Messages: 2, Spread: 24 * time.Hour, Window: 240 * time.Hour}
+	if got := s.Conversion(); !slices.Contains(got, want) || len(got) != 2 {
+		t.Errorf("got %+v, want %+v beside the default one", got, want)
+	}
+}
+
+func TestARedeclaredCategoryMustFitTheConversionsThatItInherits(t *testing.T) {
+	for _, source := range []string{
+		"hard: {type: soft, compat: 10, action: watch}",
+		"mailbox-full: {type: none, compat: 22, action: watch}",
+	} {
+		_, err := Parse("x.yaml", []byte("schema: 1\nversion: x\nextends: default\ncategories:\n  "+source+"\n"), loadDefault(t))
+		if err == nil || !strings.Contains(err.Error(), "x.yaml:5: category "+source[:4]) || !strings.Contains(err.Error(), "convert") {
+			t.Errorf("%s: %v", source, err)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ func ParseText(text string) Input {
 		text = text[:maxText]
 	}
 	text = strings.TrimSpace(text)
-	escaped := eximStage.MatchString(text) || escapedLine.MatchString(text)
+	escaped := mayBeWrapped(text) && eximStage.MatchString(text) || strings.Contains(text, `\n`) && escapedLine.MatchString(text)
 	text = unwrap(text)
 	if escaped {
 		text = unescape(text)
@@ -66,21 +66,47 @@ var (
 func unwrap(text string) string {
 	for range 8 { // wrappings nest, but not without end
 		before := len(text)
-		text = inReply.ReplaceAllString(text, "")
-		if loc := eximStage.FindStringIndex(text); loc != nil {
-			text = afterStage(text[loc[1]:])
+		if strings.Contains(text, inReplyStart) {
+			text = inReply.ReplaceAllString(text, "")
 		}
-		if m := tooMany.FindStringSubmatch(text); m != nil {
-			text = m[1]
-		}
-		if loc := prefixes.FindStringIndex(text); loc != nil {
-			text = text[loc[1]:]
+		if mayBeWrapped(text) {
+			text = withoutPrefix(text)
 		}
 		if text = strings.TrimSpace(text); len(text) == before {
 			break
 		}
 	}
 	return text
+}
+
+// withoutPrefix removes what one MTA put in front of a reply.
+func withoutPrefix(text string) string {
+	if loc := eximStage.FindStringIndex(text); loc != nil {
+		text = afterStage(text[loc[1]:])
+	}
+	if m := tooMany.FindStringSubmatch(text); m != nil {
+		text = m[1]
+	}
+	if loc := prefixes.FindStringIndex(text); loc != nil {
+		text = text[loc[1]:]
+	}
+	return text
+}
+
+// inReplyStart is what inReply matches only with.
+const inReplyStart = "(in reply to "
+
+// mayBeWrapped is a quick look at how text begins: false where no wrapping does.
+func mayBeWrapped(text string) bool {
+	if text == "" {
+		return false
+	}
+	if text[0] >= utf8.RuneSelf || strings.IndexByte("dhrusltxwDHRUSLTXW<>.", text[0]) >= 0 {
+		return true
+	}
+	// An address in front of what qmail says.
+	_, said, ok := strings.Cut(text, " ")
+	return ok && said != "" && strings.IndexByte("fdFD", said[0]) >= 0
 }
 
 // afterStage returns the reply behind "RCPT TO:<a@b>: ".
@@ -129,6 +155,9 @@ var inner = regexp.MustCompile(`(?:^|[\s:<(])([45]\d\d)(?:[ -]#?([45]\.\d{1,3}\.
 // innerCodes looks for codes further back in a text that does not start with a
 // reply code.
 func innerCodes(text, enhanced string) (int, string) {
+	if !hasCode(text) {
+		return 0, enhanced
+	}
 	if m := inner.FindStringSubmatch(text); m != nil {
 		code := int(m[1][0]-'0')*100 + int(m[1][1]-'0')*10 + int(m[1][2]-'0')
 		if enhanced == "" {
@@ -140,6 +169,16 @@ func innerCodes(text, enhanced string) (int, string) {
 		return int(m[1][0]-'0')*100 + int(m[1][1]-'0')*10 + int(m[1][2]-'0'), enhanced
 	}
 	return 0, enhanced
+}
+
+// hasCode is a quick look whether text has a reply code of a failure.
+func hasCode(text string) bool {
+	for i := 0; i+2 < len(text); i++ {
+		if c := text[i]; (c == '4' || c == '5') && text[i+1]-'0' < 10 && text[i+2]-'0' < 10 {
+			return true
+		}
+	}
+	return false
 }
 
 // markedEnhanced returns the enhanced code that text has behind a "#", as in

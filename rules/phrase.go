@@ -4,14 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 	"strings"
 )
 
-// maxPhraseText is how much of a text phrases are looked for in, in bytes: more
-// than any reply says in earnest, and little enough that a text made to be slow
-// is not.
-const maxPhraseText = 2 << 10
+// maxOrdered is how much of a text phrases and expressions are looked for in, in
+// bytes: more than any reply says in earnest, and little enough that a text made
+// to be slow is not.
+const maxOrdered = 2 << 10
 
 // The bytes that may lie between two parts of a phrase, at most.
 const (
@@ -31,6 +32,16 @@ type phrase struct {
 	source string
 	parts  []part
 	gaps   []int32
+}
+
+// size returns how many bytes the pieces have.
+func (p *phrase) size() (n int) {
+	for _, one := range p.parts {
+		for _, piece := range one {
+			n += len(piece.text)
+		}
+	}
+	return n
 }
 
 // part is a set of pieces any of which may stand in its place.
@@ -80,9 +91,10 @@ func (w words) phrase(source string) (phrase, error) {
 		if alternatives, rest, err = w.atom(rest); err != nil {
 			return p, err
 		}
-		if expansions[last] = product(expansions[last], alternatives); len(expansions[last]) > maxPieces {
+		if len(expansions[last])*len(alternatives) > maxPieces {
 			return p, fmt.Errorf("a part stands for more than %d alternatives: split the phrase", maxPieces)
 		}
+		expansions[last] = product(expansions[last], alternatives)
 	}
 	if len(expansions) > maxParts {
 		return p, fmt.Errorf("%d parts are too many: at most %d", len(expansions), maxParts)
@@ -231,64 +243,98 @@ func (s span) fits(text []byte, e edges) bool {
 
 // sightings are the spans of all pieces in a text, in the order of their ends.
 type sightings struct {
-	all  []sighting
-	last []int32 // by part: the number of its last sighting, from 1; 0 if it has none
+	bunches [][]int32 // by part: the bunches that its pieces are in
+	all     []sighting
+	last    []int32 // by bunch: the number of its last sighting, from 1; 0 if it has none
+	chains  [2]chains
 }
 
 type sighting struct {
 	span
-	part     int32
-	previous int32 // sighting of the same part, as in last
+	bunch    int32
+	previous int32 // sighting of the same bunch, as in last
 }
 
 func (g *sightings) forget() {
 	for i := range g.all {
-		g.last[g.all[i].part] = 0
+		g.last[g.all[i].bunch] = 0
 	}
 	g.all = g.all[:0]
 }
 
-// add notes that part stands at where and reports whether that is news.
-func (g *sightings) add(part int32, where span) bool {
-	previous := g.last[part]
-	g.all = append(g.all, sighting{where, part, previous})
-	g.last[part] = int32(len(g.all))
+// add notes that a piece of bunch stands at where and reports whether that is
+// news.
+func (g *sightings) add(bunch int32, where span) bool {
+	previous := g.last[bunch]
+	g.all = append(g.all, sighting{where, bunch, previous})
+	g.last[bunch] = int32(len(g.all))
 	return previous == 0
 }
 
-// hotPhrase is a phrase with its parts by number.
-type hotPhrase struct {
-	parts []int32
-	gaps  []int32
+// has reports whether a piece of part was seen.
+func (g *sightings) has(part int32) bool {
+	for _, b := range g.bunches[part] {
+		if g.last[b] != 0 {
+			return true
+		}
+	}
+	return false
 }
 
-// find returns from where to where the phrase stands.
-func (p *hotPhrase) find(g *sightings) (span, bool) {
-	last := len(p.parts) - 1
-	for i := g.last[p.parts[last]]; i != 0; i = g.all[i-1].previous {
-		if start, ok := p.before(g, last, g.all[i-1].start); ok {
-			return span{start, g.all[i-1].end}, true
+// find returns from where to where the phrase p stands. Its time is linear in
+// the number of sightings.
+func (g *sightings) find(p *hotPattern) (span, bool) {
+	if len(g.all) == 0 {
+		return span{}, false
+	}
+	end := g.all[len(g.all)-1].end
+	from, to := &g.chains[0], &g.chains[1]
+	for n, part := range p.parts {
+		to.forget(end)
+		for _, b := range g.bunches[part] {
+			for i := g.last[b]; i != 0; i = g.all[i-1].previous {
+				at, ok := g.all[i-1].span, true
+				if n > 0 {
+					at.start, ok = from.before(at.start, p.gaps[n-1])
+				}
+				if ok && n == len(p.gaps) {
+					return at, true
+				}
+				if ok {
+					to.add(at)
+				}
+			}
 		}
+		from, to = to, from
 	}
 	return span{}, false
 }
 
-// before returns where the parts before part n start if they stand, in order
-// and with no gap too wide, before limit.
-func (p *hotPhrase) before(g *sightings, n int, limit int32) (int32, bool) {
-	if n == 0 {
-		return limit, true
+// chains are where the parts of a phrase up to some part stand in order, none
+// too far from the one before.
+type chains struct {
+	ends   [maxOrdered/64 + 1]uint64 // bit set of the positions where one ends
+	starts [maxOrdered + 1]int32     // where the one that ends here starts
+}
+
+func (c *chains) forget(end int32) { clear(c.ends[:min(end, maxOrdered)/64+1]) }
+
+func (c *chains) add(at span) {
+	c.ends[at.end/64] |= 1 << (at.end % 64)
+	c.starts[at.end] = at.start
+}
+
+// before returns the start of the chain that ends nearest before limit, with no
+// more than gap bytes between, which is less than a word has bits.
+func (c *chains) before(limit, gap int32) (start int32, ok bool) {
+	word, bit := limit/64, limit%64
+	near := c.ends[word] << (63 - bit)
+	if word > 0 && bit < 63 {
+		near |= c.ends[word-1] >> (bit + 1)
 	}
-	for i := g.last[p.parts[n-1]]; i != 0; i = g.all[i-1].previous {
-		gap := limit - g.all[i-1].end
-		if gap > p.gaps[n-1] {
-			break
-		}
-		if gap >= 0 {
-			if start, ok := p.before(g, n-1, g.all[i-1].start); ok {
-				return start, true
-			}
-		}
+	distance := int32(bits.LeadingZeros64(near))
+	if distance > gap || near == 0 {
+		return 0, false
 	}
-	return 0, false
+	return c.starts[limit-distance], true
 }

@@ -104,8 +104,14 @@ providers: {one: {domains: [one.example]}, two: {domains: [two.example]}}
 
 func randomInput(r *rand.Rand) Input {
 	text := randomWords(r, r.IntN(14), " ", "  ", "", "\n", " ")
-	if r.IntN(20) == 0 {
+	switch r.IntN(40) {
+	case 0, 1:
 		text = randomWords(r, 900, " ", "")
+	case 2, 3: // on both sides of one of the two bounds
+		bound := pick(r, []int{maxOrdered, maxText})
+		text = strings.Repeat("q ", (bound-r.IntN(80))/2) + text
+	case 4:
+		text = strings.ReplaceAll(text, " ", pick(r, []string{"\xff", "\xd0", "\u00a0", "\u3000", "\u200b"}))
 	}
 	return Input{
 		Text: text, Code: pick(r, []int{0, 250, 450, 451, 550, 554}), Enhanced: pick(r, []string{"", "", "5.1.1", "4.2.2", "5.7.606", "bad"}),
@@ -155,12 +161,12 @@ func naiveText(u *rule, text string) bool {
 	return len(u.literals)+len(u.phrases)+len(u.regexps) == 0 ||
 		slices.ContainsFunc(u.literals, func(l string) bool { return strings.Contains(text, l) }) ||
 		slices.ContainsFunc(u.phrases, func(p phrase) bool { return naivePhrase(p, text) }) ||
-		slices.ContainsFunc(u.regexps, func(e expression) bool { return e.compiled.MatchString(text) })
+		slices.ContainsFunc(u.regexps, func(e expression) bool { return e.compiled.MatchString(text[:min(len(text), maxOrdered)]) })
 }
 
 func naivePhrase(p phrase, text string) bool {
 	text += "\x00" // so that a right edge can be told at the cut
-	end := min(len(text)-1, maxPhraseText)
+	end := min(len(text)-1, maxOrdered)
 	var from func(part, low, high int) bool
 	from = func(part, low, high int) bool {
 		if part == len(p.parts) {
@@ -186,4 +192,25 @@ func naivePhrase(p phrase, text string) bool {
 		return false
 	}
 	return from(0, 0, end)
+}
+
+func TestHowMuchOfATextCounts(t *testing.T) {
+	s, err := Parse("bounds.yaml", []byte("schema: 1\nversion: x\n"+smallHeader+`rules:
+  - {id: literal, match: [a literal], category: general}
+  - {id: phrase, phrase: ['a phrase'], category: general}
+  - {id: two, phrase: ['two * parts'], category: general}
+  - {id: expression, regex: ['an expr\w*n'], category: general}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for words, bound := range map[string]int{"a literal": maxText, "a phrase": maxOrdered, "two of the parts": maxOrdered, "an expression": maxOrdered} {
+		for _, over := range []int{0, 1} {
+			text := strings.Repeat("-", bound+over-len(words)) + words
+			got := s.Classify(&Input{Text: text + " and so on", Status: event.Bounced}).Rule
+			if found := got != "default"; found != (over == 0) {
+				t.Errorf("%q ends %d bytes behind the first %d: decided by %s", words, over, bound, got)
+			}
+		}
+	}
 }

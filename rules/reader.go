@@ -15,24 +15,68 @@ import (
 // wrong with it.
 type reader struct {
 	name     string
-	problems []problem
+	problems []*Problem
+	inRules  int // problems that are those of one rule
+	patterns int // bytes of all patterns up to now
+	steps    int // of all expressions up to now
 }
 
-type problem struct {
-	line int
-	text string
+// Problem is something that is wrong or doubtful in a rules file.
+type Problem struct {
+	File string
+	Line int
+	Text string // what is wrong and what to do about it
 }
+
+// Error returns "file:line: text".
+func (p *Problem) Error() string { return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Text) }
+
+// Problems returns the problems of a file that an error of Load or Parse joins,
+// nil if the error is another one.
+func Problems(err error) (all []*Problem) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			var p *Problem
+			if errors.As(one, &p) {
+				all = append(all, p)
+			}
+		}
+	}
+	return all
+}
+
+// maxProblems is how many problems are looked for in one file: a file with more
+// is no rules file at all.
+const maxProblems = 200
 
 func (r *reader) fail(line int, format string, args ...any) {
-	r.problems = append(r.problems, problem{line, fmt.Sprintf(format, args...)})
+	if r.full() {
+		return
+	}
+	r.problems = append(r.problems, &Problem{r.name, line, fmt.Sprintf(format, args...)})
+	if r.full() {
+		r.problems = append(r.problems, &Problem{r.name, line, "too many problems: mend these first"})
+	}
 }
+
+// within reports whether f finds something wrong, which is then the problem of
+// one rule.
+func (r *reader) within(f func()) bool {
+	before := len(r.problems)
+	f()
+	r.inRules += len(r.problems) - before
+	return len(r.problems) > before
+}
+
+// full reports whether so much is wrong that there is no use in going on.
+func (r *reader) full() bool { return len(r.problems) >= maxProblems }
 
 // err returns all problems in the order of their lines, nil if there is none.
 func (r *reader) err() error {
-	slices.SortStableFunc(r.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	slices.SortStableFunc(r.problems, func(a, b *Problem) int { return cmp.Compare(a.Line, b.Line) })
 	var all []error
 	for _, p := range r.problems {
-		all = append(all, fmt.Errorf("%s:%d: %s", r.name, p.line, p.text))
+		all = append(all, p)
 	}
 	return errors.Join(all...)
 }

@@ -24,9 +24,22 @@ func (r *reader) rules(n *yaml.Node, w words) (all []*rule) {
 	}
 	seen := map[string]int{}
 	for _, item := range n.Content {
-		u := r.rule(item, w)
-		if first, dup := seen[u.id]; dup && u.id != "" {
-			r.fail(u.line, "rule %s: this id is already on line %d: choose another", u.id, first)
+		if r.full() {
+			break
+		}
+		var u *rule
+		dup := false
+		broken := r.within(func() {
+			u = r.rule(item, w)
+			var first int
+			if first, dup = seen[u.id]; u.id == "" {
+				dup = false
+			}
+			if dup {
+				r.fail(u.line, "rule %s: this id is already on line %d: choose another", u.id, first)
+			}
+		})
+		if u.broken = broken; dup {
 			continue
 		}
 		seen[u.id] = u.line
@@ -43,8 +56,12 @@ func (r *reader) rule(n *yaml.Node, w words) *rule {
 	}
 	r.mapping(n, what,
 		field{"id", func(n *yaml.Node) {
-			if !kebab.MatchString(r.text(n, what+"id: ")) {
+			id := r.text(n, what+"id: ")
+			if !kebab.MatchString(id) {
 				r.fail(n.Line, "%sid: choose lower-case words joined by \"-\"", what)
+			}
+			if slices.Contains(reservedIDs, id) {
+				r.fail(n.Line, "%sid: %s are what no rule decided: choose another", what, strings.Join(reservedIDs, ", "))
 			}
 		}},
 		field{"provider", func(n *yaml.Node) {
@@ -86,6 +103,9 @@ func (r *reader) completeRule(n *yaml.Node, u *rule, what string) {
 	if !slices.ContainsFunc(conditions, func(c string) bool { return has[c] }) {
 		r.fail(n.Line, "%sit would match every reply: give it one of %s", what, strings.Join(conditions, ", "))
 	}
+	if u.category.text == string(event.CategoryDelivered) {
+		r.fail(u.category.line, "%scategory: %s is only for what was delivered: choose another", what, u.category.text)
+	}
 	if all := len(u.literals) + len(u.phrases) + len(u.regexps); all > maxPatterns {
 		r.fail(n.Line, "%s%d patterns are too many: at most %d, split the rule", what, all, maxPatterns)
 	}
@@ -108,11 +128,24 @@ func (r *reader) literals(n *yaml.Node, what string) (all []string) {
 			r.fail(item.Line, "%s%q is too short: give at least 2 characters, local parts of addresses not counted", what, item.Value)
 		case len(item.Value) > maxLiteral:
 			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxLiteral)
-		default:
+		case r.room(item.Line, len(l), what):
 			all = append(all, l)
 		}
 	}
 	return all
+}
+
+// room takes n bytes from what all patterns of a file may have; false if there
+// are not so many left.
+func (r *reader) room(line, n int, what string) bool {
+	before := r.patterns
+	if r.patterns += n; r.patterns <= maxAllPatterns {
+		return true
+	}
+	if before <= maxAllPatterns {
+		r.fail(line, "%sthe patterns up to here have more than %d bytes, alternatives multiplied out: remove some", what, maxAllPatterns)
+	}
+	return false
 }
 
 func (r *reader) phrases(n *yaml.Node, w words, what string) (all []phrase) {
@@ -121,12 +154,17 @@ func (r *reader) phrases(n *yaml.Node, w words, what string) (all []phrase) {
 			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxRegex)
 			continue
 		}
+		if r.patterns > maxAllPatterns {
+			break
+		}
 		p, err := w.phrase(item.Value)
 		if err != nil {
 			r.fail(item.Line, "%s%q: %v", what, item.Value, err)
 			continue
 		}
-		all = append(all, p)
+		if r.room(item.Line, p.size(), what) {
+			all = append(all, p)
+		}
 	}
 	return all
 }
@@ -137,13 +175,19 @@ func (r *reader) expressions(n *yaml.Node, what string) (all []expression) {
 			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxRegex)
 			continue
 		}
-		e, err := compileRegexp(item.Value)
+		e, steps, err := compileRegexp(item.Value)
 		if err != nil {
 			var se *syntax.Error
 			if errors.As(err, &se) {
-				err = fmt.Errorf("%s: %q", se.Code, se.Expr)
+				err = fmt.Errorf("RE2 does not know it, %s in %q", se.Code, se.Expr)
 			}
-			r.fail(item.Line, "%s%v: mend the expression (RE2 syntax)", what, err)
+			r.fail(item.Line, "%s%q: %v: mend the expression", what, item.Value, err)
+			continue
+		}
+		if r.steps += steps; r.steps > maxAllSteps {
+			if r.steps-steps <= maxAllSteps {
+				r.fail(item.Line, "%sthe expressions up to here take more than %d steps: use literals and phrases", what, maxAllSteps)
+			}
 			continue
 		}
 		if e.compiled.MatchString("") {
@@ -200,12 +244,16 @@ func parseAll[T any](r *reader, n *yaml.Node, what string, parse func(string) (T
 	return all
 }
 
+// parseStatus reads the status of a failure: what was delivered is never given
+// to rules.
 func parseStatus(s string) (event.Status, error) {
 	v, ok := event.ParseStatus(s)
-	if !ok {
+	if !ok || v == event.Delivered {
 		var known []string
 		for _, k := range event.Statuses() {
-			known = append(known, k.String())
+			if k != event.Delivered {
+				known = append(known, k.String())
+			}
 		}
 		return 0, fmt.Errorf("unknown status %s", oneOf(s, known))
 	}

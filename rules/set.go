@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"math/bits"
 	"regexp"
 	"slices"
 	"sync"
@@ -12,18 +11,22 @@ import (
 // Set is a compiled set of rules. It never changes and may be used by any
 // number of goroutines.
 type Set struct {
+	name        string // of the file
 	version     string
 	sha256      string
 	rules       []*rule
 	categories  []category
 	conversions []Conversion
+	suppression Suppression
 	providers   providerTable
 	words       words
 
 	hot       []hotRule
+	patterns  []hotPattern // in the order of their rules
 	automaton *automaton
-	triggers  [][]int32 // by part number: rules with a phrase that needs it
-	always    []uint64  // bit set of the rules to evaluate whatever the text
+	bunches   [][]int32 // by part: the bunches that its pieces are in
+	triggers  [][]int32 // by bunch: the patterns that are worth a look where it is
+	always    []int32   // patterns to look at whatever the text
 
 	enhanced map[enhancedCode]*opinion
 	reply    map[int]*opinion
@@ -42,35 +45,35 @@ type hotRule struct {
 	enhanced  []enhancedPattern
 	statuses  uint16
 	phases    uint16
-	text      bool // has literals, phrases or expressions
-	phrases   []hotPhrase
-	regexps   []hotRegexp
+	from, to  int // range of its patterns, any of which is enough
 	outcome   outcome
 }
 
-// hotRegexp is an expression and the parts, by number, that a text must have
-// for it to be worth running.
-type hotRegexp struct {
-	parts []int32
-	re    *regexp.Regexp
+// hotPattern is what evaluating a pattern of a rule needs: the literals of the
+// rule, a phrase, an expression, or, where it has none of them, any text.
+type hotPattern struct {
+	rule  int32
+	parts []int32        // all of them must be there
+	gaps  []int32        // of a phrase: the most bytes between a part and the next
+	re    *regexp.Regexp // nil: none
 }
 
-// target is what a pattern found in the text means: that a literal of a rule is
-// there, a piece of a part of phrases, or a piece of a part of expressions.
+// target is what a pattern found in the text means: that a piece of a bunch is
+// there.
 type target struct {
-	number int32 // of the rule or the part
-	length uint16
-	kind   targetKind
+	bunch  int32
+	length uint16 // of the piece
 	edges  edges
+	reach  reach
+	last   bool // of the targets of a state
 }
 
-type targetKind uint8
+// reach says which sightings of a bunch count.
+type reach uint8
 
 const (
-	literalTarget targetKind = iota
-	phraseTarget
-	regexpTarget
-	endOfHits
+	anywhere reach = iota // the first one: of literals and what expressions need
+	near                  // all up to maxOrdered: of phrases
 )
 
 // outcome is the verdict of a rule or a row of a table in its forms.
@@ -203,121 +206,100 @@ func (o *outcome) of(f *facts) event.Verdict {
 
 // scratch is the work space of one verdict.
 type scratch struct {
-	text     []byte
-	rules    []uint64 // bit set: to be evaluated
-	literals []uint64 // bit set: rules of which a literal is in the text
-	pieces   sightings
+	text       []byte
+	candidates []int32 // numbers of the patterns to be evaluated, in order
+	pieces     sightings
 }
 
-func newScratch(rules, parts int) *scratch {
+func newScratch(s *Set) *scratch {
 	return &scratch{
-		text:     make([]byte, 0, 1024),
-		rules:    make([]uint64, (rules+63)/64),
-		literals: make([]uint64, (rules+63)/64),
-		pieces:   sightings{last: make([]int32, parts)},
+		text:   make([]byte, 0, 1024),
+		pieces: sightings{bunches: s.bunches, last: make([]int32, len(s.triggers))},
 	}
 }
 
 // read normalises text and finds all patterns in it.
 func (sc *scratch) read(s *Set, text string) *scratch {
 	sc.text = normalise(sc.text[:0], text)
-	copy(sc.rules, s.always)
-	clear(sc.literals)
+	return sc.find(s)
+}
+
+// find finds all patterns in the text, which is normalised.
+func (sc *scratch) find(s *Set) *scratch {
+	sc.candidates = append(sc.candidates[:0], s.always...)
 	sc.pieces.forget()
-	a, state := s.automaton, uint32(0)
+	a := s.automaton
+	state, last := uint32(0), uint32(0)
 	for i, b := range sc.text {
-		if state = a.step(state, b); state&1 == 0 {
-			continue
-		}
-		hits := a.found(state)
-		for at := range hits {
-			t := &hits[at]
-			if t.kind == endOfHits {
-				break
-			}
-			switch {
-			case t.kind == literalTarget:
-				sc.literals[t.number/64] |= 1 << (t.number % 64)
-			case t.kind == phraseTarget && i < maxPhraseText:
-				sc.sawPiece(s, t, int32(i+1))
-			case t.kind == regexpTarget && sc.pieces.last[t.number] == 0:
-				sc.sawPiece(s, t, int32(i+1))
-			}
+		class := uint32(a.class[b])
+		state, last = a.next(state, last, class), class
+		if state&entryHits != 0 {
+			sc.saw(s, a.found(state), int32(i+1))
 		}
 	}
-	for i, literals := range sc.literals {
-		sc.rules[i] |= literals
-	}
+	slices.Sort(sc.candidates)
 	return sc
 }
 
-// sawPiece notes that a piece of a part ends at end.
-func (sc *scratch) sawPiece(s *Set, t *target, end int32) {
-	where := span{end - int32(t.length), end}
-	if t.edges != 0 && !where.fits(sc.text, t.edges) {
-		return
-	}
-	if sc.pieces.add(t.number, where) {
-		for _, rule := range s.triggers[t.number] {
-			sc.rules[rule/64] |= 1 << (rule % 64)
+// saw notes the pieces that end at end.
+func (sc *scratch) saw(s *Set, hits []target, end int32) {
+	for i := range hits {
+		t := &hits[i]
+		where := span{end - int32(t.length), end}
+		if (t.reach == near && end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
+			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
+			sc.candidates = append(sc.candidates, s.triggers[t.bunch]...)
+		}
+		if t.last {
+			return
 		}
 	}
 }
 
 // first returns the number of the first rule that matches, -1 if none does.
-func (s *Set) first(f *facts, sc *scratch) int {
-	return s.after(-1, f, sc)
-}
+func (s *Set) first(f *facts, sc *scratch) int { return s.from(0, f, sc) }
 
 // after returns the number of the first rule after last that matches.
-func (s *Set) after(last int, f *facts, sc *scratch) int {
-	for w := (last + 1) / 64; w < len(sc.rules); w++ {
-		word := sc.rules[w]
-		if w == (last+1)/64 {
-			word &^= 1<<((last+1)%64) - 1
+func (s *Set) after(last int, f *facts, sc *scratch) int { return s.from(s.hot[last].to, f, sc) }
+
+// from returns the number of the rule of the first pattern from number n on that
+// matches, -1 if none does.
+func (s *Set) from(n int, f *facts, sc *scratch) int {
+	for i, c := range sc.candidates {
+		if int(c) < n || i > 0 && c == sc.candidates[i-1] {
+			continue
 		}
-		for ; word != 0; word &= word - 1 {
-			if i := w*64 + bits.TrailingZeros64(word); s.matches(i, f, sc) {
-				return i
-			}
+		p := &s.patterns[c]
+		if s.hot[p.rule].allows(f) && sc.matches(p) {
+			return int(p.rule)
 		}
 	}
 	return -1
 }
 
-func (s *Set) matches(i int, f *facts, sc *scratch) bool {
-	h := &s.hot[i]
-	if h.statuses != 0 && h.statuses>>f.status&1 == 0 ||
-		h.phases != 0 && h.phases>>f.phase&1 == 0 ||
-		h.providers != nil && !slices.Contains(h.providers, uint16(f.provider)) ||
-		h.codes != nil && !slices.ContainsFunc(h.codes, func(r codeRange) bool { return r.low <= f.code && f.code <= r.high }) ||
-		h.enhanced != nil && !slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }) {
-		return false
-	}
-	if !h.text || sc.literals[i/64]>>(i%64)&1 == 1 {
-		return true
-	}
-	for p := range h.phrases {
-		if _, ok := h.phrases[p].find(&sc.pieces); ok {
-			return true
-		}
-	}
-	for i := range h.regexps {
-		if r := &h.regexps[i]; sc.mayMatch(r) && r.re.Match(sc.text) {
-			return true
-		}
-	}
-	return false
+// allows reports whether the conditions of h other than its patterns hold.
+func (h *hotRule) allows(f *facts) bool {
+	return (h.statuses == 0 || h.statuses>>f.status&1 == 1) &&
+		(h.phases == 0 || h.phases>>f.phase&1 == 1) &&
+		(h.providers == nil || slices.Contains(h.providers, uint16(f.provider))) &&
+		(h.codes == nil || slices.ContainsFunc(h.codes, func(r codeRange) bool { return r.low <= f.code && f.code <= r.high })) &&
+		(h.enhanced == nil || slices.ContainsFunc(h.enhanced, func(p enhancedPattern) bool { return p.matches(f.enhanced) }))
 }
 
-// mayMatch reports whether the literals that r can't match without are there.
-func (sc *scratch) mayMatch(r *hotRegexp) bool {
-	for _, p := range r.parts {
-		if sc.pieces.last[p] == 0 {
+// ordered returns how much of the text expressions see.
+func (sc *scratch) ordered() []byte { return sc.text[:min(len(sc.text), maxOrdered)] }
+
+func (sc *scratch) matches(p *hotPattern) bool {
+	for _, part := range p.parts {
+		if !sc.pieces.has(part) {
 			return false
 		}
 	}
-	return true
+	if len(p.gaps) > 0 {
+		_, ok := sc.pieces.find(p)
+		return ok
+	}
+	return p.re == nil || p.re.Match(sc.ordered())
 }
 
 // Categories returns the categories in the order of the file.

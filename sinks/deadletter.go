@@ -40,6 +40,7 @@ type DeadLetter struct {
 	// Of a log line: its file or journal, where it starts, and the line.
 	Source string
 	Offset int64
+	Cursor string // where it stands in a journal, instead of Offset
 	Line   []byte
 }
 
@@ -55,7 +56,7 @@ func UnparsedLine(source string, offset int64, line []byte) DeadLetter {
 //	{"time":"...","sink":"parser","cause":"unparsed","source":"/var/log/mail.log","offset":42,"line":"..."}
 //
 // A line is a JSON string in which bytes that are not UTF-8 became U+FFFD; the
-// offset leads to the original. When the file would grow beyond its limit, it is
+// offset, or the "cursor" of a journal in its place, leads to the original. When the file would grow beyond its limit, it is
 // renamed to the same name with ".1" behind it, in place of the one before, and
 // begun anew: on the disk are at most twice the limit, and the oldest letters go
 // first. Safe for concurrent use.
@@ -137,11 +138,15 @@ func encodeLetter(b *bytes.Buffer, now time.Time, l *DeadLetter) error {
 		Detail string    `json:"detail,omitempty"`
 		Source *string   `json:"source,omitempty"`
 		Offset *int64    `json:"offset,omitempty"`
+		Cursor string    `json:"cursor,omitempty"`
 		Line   *string   `json:"line,omitempty"`
 	}{Time: now, Sink: l.Sink, Cause: l.Cause, Detail: l.Detail}
 	if l.Event == nil {
 		line := string(l.Line)
-		head.Source, head.Offset, head.Line = &l.Source, &l.Offset, &line
+		head.Source, head.Cursor, head.Line = &l.Source, l.Cursor, &line
+		if l.Cursor == "" {
+			head.Offset = &l.Offset
+		}
 	}
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)

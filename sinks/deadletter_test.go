@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -50,6 +51,19 @@ func TestDeadLettersAreOneJSONObjectALine(t *testing.T) {
 	}
 	if fmt.Sprint(counts) != "map[kafka too_large:1 parser unparsed:1]" {
 		t.Errorf("counts %v", counts)
+	}
+}
+
+func TestALineOfAJournalIsFoundByItsCursor(t *testing.T) {
+	var b bytes.Buffer
+	letter := UnparsedLine("journald:postfix*", 77, []byte("x"))
+	letter.Cursor = "s=1;i=2"
+	if err := encodeLetter(&b, time.Unix(0, 0).UTC(), &letter); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"time":"1970-01-01T00:00:00Z","sink":"parser","cause":"unparsed","source":"journald:postfix*","cursor":"s=1;i=2","line":"x"}` + "\n"
+	if b.String() != want {
+		t.Errorf("got  %swant %s", b.String(), want)
 	}
 }
 

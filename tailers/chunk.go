@@ -14,7 +14,7 @@ type Chunk struct {
 	// may have none, and a cut line. Valid until the next call of Next. Empty
 	// where an earlier chunk promised More and there was none.
 	Lines []byte
-	// Offset of Lines[0] in the decompressed file.
+	// Offset of Lines[0] in the decompressed file; of a journal it says nothing.
 	Offset int64
 	// Origin is shared by all chunks of a generation. Its Head is the SHA-256
 	// of the file's first line without newline, of which at most 1024 bytes
@@ -81,17 +81,25 @@ const (
 	GapMissing = "missing_remainder"
 	// GapTruncated: the file was cut while it was read and there is no copy.
 	GapTruncated = "truncated"
+	// GapCopied: the file was copied and cut while it was written, or while
+	// nobody looked; what was written in between is in neither, if anything was.
+	GapCopied = "copytruncate"
 	// GapUnreadable: a rotated file is corrupt or cannot be read to its end.
 	GapUnreadable = "unreadable"
+	// GapVacuumed: the journal no longer has the entry of the checkpoint.
+	GapVacuumed = "vacuumed"
 )
 
-// GapKinds returns all kinds of gap, for pre-initialised metrics.
-func GapKinds() []string { return []string{GapMissing, GapTruncated, GapUnreadable} }
+// GapKinds returns the kinds of gap of a file, for pre-initialised metrics.
+func GapKinds() []string { return []string{GapMissing, GapTruncated, GapCopied, GapUnreadable} }
+
+// JournalGapKinds returns the kinds of gap of a journal.
+func JournalGapKinds() []string { return []string{GapVacuumed} }
 
 // Events is told what happens to a file, from within Begin and Next.
 type Events interface {
 	Rotated()        // another generation follows
-	Gap(kind string) // lines may have been lost: one of GapKinds
+	Gap(kind string) // lines may have been lost: one of GapKinds or JournalGapKinds
 	Cut()            // a line was cut at MaxLineBytes
 }
 

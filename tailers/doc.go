@@ -1,10 +1,10 @@
-// Package tailers turns log files into chunks of whole lines: live, through
+// Package tailers turns logs into chunks of whole lines: live, through
 // every kind of rotation, across restarts, or once from beginning to end.
 //
 // A Follower reads one path and all generations of the file that appear there.
-// A Replay reads one finished file, compressed or not. Both cut at newlines
-// only and leave the lines to the caller, so the cost of a line of no interest
-// is that of finding its newline. A Store keeps where each file's reading
+// A Replay reads one finished file, compressed or not. A Journal reads the journal
+// of systemd, as lines of JSON. All cut at newlines only and leave the lines to the
+// caller, so the cost of a line of no interest is that of finding its newline. A Store keeps where each file's reading
 // stands, and what its parser remembered, in a folder.
 //
 // A generation is one file as its writer saw it, from its first byte to its

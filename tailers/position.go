@@ -25,6 +25,9 @@ type positionData struct {
 	Horizon time.Time `json:"horizon"`
 	// Next is the number of the next generation that appears.
 	Next uint64 `json:"next"`
+	// Cursor is of a journal, which has no generations and 1 as Next: that of
+	// the entry read last, "" before the first.
+	Cursor cursor `json:"cursor,omitempty"`
 }
 
 // record is what is remembered of a generation.
@@ -79,6 +82,9 @@ func (d *positionData) validate() error {
 		if err := r.validate(d.Next); err != nil {
 			return fmt.Errorf("generation %d: %w", r.Seq, err)
 		}
+	}
+	if !d.Cursor.valid() || d.Cursor != "" && d.Next == 0 {
+		return fmt.Errorf("%.40q is no cursor of a journal", d.Cursor)
 	}
 	if d.Next == 0 && len(d.Open)+len(d.Done) > 0 {
 		return fmt.Errorf("generations without a next number")
