@@ -1,5 +1,8 @@
 // Command mtatap follows mail server logs, classifies each delivery status and
 // publishes it to Kafka, Prometheus and files.
+//
+// It turns signals into a context and a reload channel, brings the default rules
+// along, and leaves everything else to package cli.
 package main
 
 import (

@@ -27,6 +27,8 @@ type classify struct {
 	output  string
 	rules   string
 	explain bool
+
+	profiling profiling
 }
 
 func newClassify(env Environment) *cobra.Command {
@@ -37,13 +39,16 @@ func newClassify(env Environment) *cobra.Command {
 		Example: `  mtatap classify "550 5.1.1 User unknown"
   mtatap classify --explain < replies.txt
   mtatap classify --input json --output json < replies.jsonl`,
-		RunE: func(_ *cobra.Command, args []string) error { return c.run(args) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.profiling.around(func() error { return c.run(args) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&c.input, "input", "text", "form of each line: text, json ({\"id\", \"text\", \"provider\", \"relay_host\", \"status\"})")
 	f.StringVar(&c.output, "output", "text", "form of each verdict: text, json")
 	f.StringVar(&c.rules, "rules", "", "rules file (default: the built-in rules)")
 	f.BoolVar(&c.explain, "explain", false, "say why: what matched, what was shadowed, what the code tables say")
+	c.profiling.register(f)
 	return cmd
 }
 

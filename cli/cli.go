@@ -1,5 +1,11 @@
-// Package cli is the command line: one file a command, flags, wiring and exit
-// codes. What a command does is done elsewhere.
+// Package cli is the command line: one file a command, with its flags, what it
+// wires together and what it prints.
+//
+// Its input is what main hands over (arguments, streams, environment, the default
+// rules), its output an exit code: 0 fine, 1 the input is wrong, 2 the command
+// line is. It must never decide, parse or deliver anything itself: what a command
+// does is done in other packages. It must never end the process either, or look
+// at what the Environment does not hold.
 package cli
 
 import (
@@ -71,7 +77,8 @@ status by rules and publishes categorized events to Kafka, files and Prometheus.
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSchema(env), newVersion(env))
+	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSuppress(env), newSchema(env), newVersion(env), newCompletion(env), newMan(env))
+	root.CompletionOptions.DisableDefaultCmd = true // ours is in completion.go
 	return root
 }
 

@@ -49,6 +49,7 @@ var contract = map[string]string{
 	"mtatap_build_info":                                  "goversion revision version",
 	// Beyond the contract.
 	"mtatap_join_evictions_total":    "source",
+	"mtatap_lines_not_tried_total":   "source",
 	"mtatap_checkpoint_errors_total": "",
 }
 

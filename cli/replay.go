@@ -15,12 +15,13 @@ import (
 )
 
 type replay struct {
-	env     Environment
-	log     logFlags
-	files   logFiles
-	config  string
-	toSinks bool
-	quiet   bool
+	env       Environment
+	log       logFlags
+	files     logFiles
+	config    string
+	toSinks   bool
+	quiet     bool
+	profiling profiling
 }
 
 func newReplay(env Environment) *cobra.Command {
@@ -39,13 +40,16 @@ same lines give the same event ids as they did live.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd.Context(), args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return r.profiling.around(func() error { return r.run(cmd.Context(), args) })
+		},
 	}
 	f := cmd.Flags()
 	r.files.register(f)
 	f.StringVar(&r.config, "config.file", "", "configuration whose rules, privacy and, with --to-sinks, sinks to use")
 	f.BoolVar(&r.toSinks, "to-sinks", false, "send the events to the sinks of --config.file instead of standard output")
 	f.BoolVar(&r.quiet, "quiet", false, "no progress bar and no summary")
+	r.profiling.register(f)
 	r.log.register(f)
 	return cmd
 }
@@ -79,6 +83,9 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	if r.toSinks {
 		w := &wiring{env: r.env, config: cfg, metrics: metrics, log: log}
 		if err := w.connect(&options); err != nil {
+			return err
+		}
+		if _, err := w.suppressHere(set, prometheus.NewRegistry(), &options); err != nil {
 			return err
 		}
 	} else {

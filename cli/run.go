@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"time"
 
@@ -17,6 +19,8 @@ import (
 	"mtatap/pipeline"
 	"mtatap/rules"
 	"mtatap/sinks"
+	"mtatap/suppress"
+	"mtatap/suppress/local"
 	"mtatap/tailers"
 )
 
@@ -26,6 +30,8 @@ type run struct {
 	config    string
 	listen    string
 	webConfig string
+	pprof     bool
+	profiling profiling
 }
 
 func newRun(env Environment) *cobra.Command {
@@ -40,12 +46,16 @@ them, print events on standard output, keep no state.
 SIGHUP and POST /-/reload load the rules and the log level again.`,
 		Example: `  mtatap run --config.file /etc/mtatap/mtatap.yaml
   mtatap run /var/log/mail.log`,
-		RunE: func(cmd *cobra.Command, files []string) error { return r.run(cmd.Context(), files) },
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return r.profiling.around(func() error { return r.run(cmd.Context(), files) })
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.config, "config.file", "", "configuration file")
 	f.StringVar(&r.listen, "web.listen-address", "", "address of metrics and health (default: that of the configuration, else "+config.DefaultListenAddress+")")
 	f.StringVar(&r.webConfig, "web.config.file", "", "TLS and basic auth of metrics and health, in the exporter toolkit's form")
+	f.BoolVar(&r.pprof, "web.pprof", false, "serve profiles of this process under /debug/pprof/, to whoever may read metrics")
+	r.profiling.register(f)
 	r.log.register(f)
 	return cmd
 }
@@ -78,7 +88,11 @@ func (r *run) load(files []string) (*config.Config, error) {
 	case r.config != "" && len(files) > 0:
 		return nil, usageError{errors.New("give either --config.file or FILEs, not both")}
 	case r.config != "":
-		return config.Load(r.config, r.env.Getenv)
+		cfg, err := config.Load(r.config, r.env.Getenv)
+		if err == nil && (len(cfg.Sources) == 0 || len(cfg.Sinks) == 0) {
+			err = fmt.Errorf("%s names no sources or no sinks: it is for mtatap suppress", r.config)
+		}
+		return cfg, err
 	case len(files) == 0:
 		return nil, usageError{errors.New("run needs --config.file, or FILEs to follow")}
 	}
@@ -104,6 +118,8 @@ type service struct {
 	logs        []pipeline.Log
 	pipeline    *pipeline.Pipeline
 	counters    *sinks.Metrics
+	local       *local.Local   // nil: suppression is not decided here
+	control     *http.Server   // of local; nil: none
 	store       *tailers.Store // nil: no state is kept
 	web         *webServer
 	reloadLevel func() error
@@ -124,6 +140,9 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	if err := s.connect(&options); err != nil {
 		return nil, err
 	}
+	if s.local, err = s.suppressHere(set, registry, &options); err != nil {
+		return nil, err
+	}
 	if s.counters, err = sinks.NewMetrics(registry, s.labels(set)); err != nil {
 		return nil, err
 	}
@@ -131,8 +150,14 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	s.pipeline = pipeline.New(set, options)
 	listen, webConfig := firstOf(r.listen, cfg.Web.ListenAddress), firstOf(r.webConfig, cfg.Web.ConfigFile)
 	home := landing{ready: func() error { return s.pipeline.Ready(cfg.ReadyMaxLag) }, status: s.pipeline.Status, recent: recent}
-	if s.web, err = newWebServer(listen, webConfig, registry, s.reload, home, log); err != nil {
+	if s.web, err = newWebServer(listen, webConfig, r.pprof, registry, s.reload, home, log); err != nil {
 		return nil, err
+	}
+	if s.local != nil {
+		if err := s.offerSuppressions(); err != nil {
+			s.close()
+			return nil, err
+		}
 	}
 	if cfg.StateDir != "" {
 		if s.store, err = tailers.OpenStore(cfg.StateDir); err != nil {
@@ -148,6 +173,14 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 
 func (s *service) close() {
 	_ = s.web.listener.Close() // already closed after an orderly stop
+	if s.control != nil {
+		_ = s.control.Close() // only ends connections
+	}
+	if s.local != nil {
+		if err := s.local.Close(); err != nil {
+			s.log.Error("suppressions not closed", "err", err)
+		}
+	}
 	if s.store != nil {
 		if err := s.store.Close(); err != nil {
 			s.log.Error("state directory not closed", "err", err)
@@ -212,6 +245,15 @@ func (s *service) reload() error {
 		s.pipeline.ReloadFailed()
 		s.log.Error("reload failed, the old rules stay", "err", err)
 		return err
+	}
+	if s.local != nil {
+		policy, err := suppress.PolicyOf(set)
+		if err != nil {
+			s.pipeline.ReloadFailed()
+			s.log.Error("reload failed, the old rules stay", "err", err)
+			return err
+		}
+		s.local.SetPolicy(policy)
 	}
 	s.counters.Adopt(s.labels(set))
 	s.pipeline.SetRules(set)

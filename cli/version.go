@@ -8,6 +8,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// What packaging/build sets at link time, so that a package says the same
+// wherever it is built; empty in a plain go build, which knows less or more.
+var linkedVersion, linkedRevision, linkedDate string
+
 // buildInfo is what the binary says of itself.
 type buildInfo struct{ version, revision, date, goVersion string }
 
@@ -28,6 +32,7 @@ func readBuildInfo() buildInfo {
 			b.date = s.Value
 		}
 	}
+	b.version, b.revision, b.date = firstOf(linkedVersion, b.version), firstOf(linkedRevision, b.revision), firstOf(linkedDate, b.date)
 	return b
 }
 

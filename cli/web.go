@@ -19,6 +19,7 @@ import (
 
 // webServer serves metrics, health and reload.
 type webServer struct {
+	mux        *http.ServeMux
 	listener   net.Listener
 	configFile string
 	server     *http.Server
@@ -27,9 +28,13 @@ type webServer struct {
 
 // newWebServer listens on address at once, so that a taken port is told before
 // anything starts. reload loads the rules again; home is the page at "/", whose
-// ready says why not, if it is not.
-func newWebServer(address, configFile string, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
+// ready says why not, if it is not. profiles adds pages that tell what this process
+// does.
+func newWebServer(address, configFile string, profiles bool, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
 	mux := http.NewServeMux()
+	if profiles {
+		servePprof(mux)
+	}
 	mux.Handle("GET /{$}", home)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /-/healthy", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "mtatap is healthy.") })
@@ -56,7 +61,7 @@ func newWebServer(address, configFile string, gatherer prometheus.Gatherer, relo
 		return nil, fmt.Errorf("listen for metrics: %w", err)
 	}
 	return &webServer{
-		listener: listener, configFile: configFile, log: log,
+		mux: mux, listener: listener, configFile: configFile, log: log,
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 	}, nil
 }

@@ -40,7 +40,7 @@ func TestReloadIsForThisHostOrForThoseWhoShowWhoTheyAre(t *testing.T) {
 		{"192.0.2.7:4000", certificates, http.StatusOK},
 	} {
 		reloads := 0
-		server, err := newWebServer("127.0.0.1:0", c.config, prometheus.NewRegistry(), func() error { reloads++; return nil }, landing{}, slog.New(slog.DiscardHandler))
+		server, err := newWebServer("127.0.0.1:0", c.config, false, prometheus.NewRegistry(), func() error { reloads++; return nil }, landing{}, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,6 +51,23 @@ func TestReloadIsForThisHostOrForThoseWhoShowWhoTheyAre(t *testing.T) {
 		server.server.Handler.ServeHTTP(w, r)
 		if w.Code != c.want || reloads != map[bool]int{true: 1}[c.want == http.StatusOK] {
 			t.Errorf("%s with %s: %d and %d reloads, want %d", c.remote, filepath.Base(c.config), w.Code, reloads, c.want)
+		}
+	}
+}
+
+func TestProfilesAreServedOnlyWhereTheyAreAskedFor(t *testing.T) {
+	for asked, want := range map[bool]int{false: http.StatusNotFound, true: http.StatusOK} {
+		server, err := newWebServer("127.0.0.1:0", "", asked, prometheus.NewRegistry(), nil, landing{}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.listener.Close()
+		for _, page := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline"} {
+			w := httptest.NewRecorder()
+			server.server.Handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, page, nil))
+			if w.Code != want {
+				t.Errorf("asked for %v, %s: %d, want %d", asked, page, w.Code, want)
+			}
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"mtatap/config"
 	"mtatap/event"
 	"mtatap/parsers"
@@ -12,6 +14,7 @@ import (
 	"mtatap/privacy"
 	"mtatap/rules"
 	"mtatap/sinks"
+	"mtatap/suppress/local"
 	"mtatap/tailers"
 )
 
@@ -60,6 +63,20 @@ func (w *wiring) connect(o *pipeline.Options) error {
 	return nil
 }
 
+// suppressHere adds the sink that decides whom not to mail any more, if the
+// configuration wants that decided here; it returns nil where not.
+func (w *wiring) suppressHere(set *rules.Set, reg prometheus.Registerer, o *pipeline.Options) (*local.Local, error) {
+	if s := w.config.Suppress; s == nil || s.Kafka != nil {
+		return nil, nil
+	}
+	l, err := openLocal(w.config, set, reg, w.log)
+	if err != nil {
+		return nil, fmt.Errorf("open suppressions: %w", err)
+	}
+	o.Sinks = append(o.Sinks, pipeline.Sink{Name: "suppress", Writer: l, Required: true})
+	return l, nil
+}
+
 // hideAddresses lets o publish addresses as cfg says.
 func hideAddresses(cfg config.Privacy, o *pipeline.Options) error {
 	mask, err := privacy.New(cfg)
@@ -105,9 +122,9 @@ func (w *wiring) followed() []pipeline.Log {
 		}
 		l := pipeline.Log{
 			Pattern: s.Path,
-			Parser: func(evicted func()) (parsers.Parser, error) {
+			Parser: func(counts parsers.Counts) (parsers.Parser, error) {
 				return parsers.New(s.Format, parsers.Options{Zone: s.Timezone, Rejects: s.Rejects, NonAttempts: s.NonAttempts,
-					FilterHops: s.FilterHops, VERP: s.VERP, Evicted: evicted})
+					FilterHops: s.FilterHops, VERP: s.VERP, Counts: counts})
 			},
 			Tail: tailers.Options{Start: start, MaxLineBytes: w.config.MaxLineBytes, RotateWait: w.config.RotateWait},
 		}
@@ -125,7 +142,7 @@ func (w *wiring) labels(set *rules.Set) sinks.Labels {
 	var l sinks.Labels
 	for _, s := range w.config.Sources {
 		if s.Format == parsers.Auto {
-			l.Possible = []event.MTA{event.Postfix, event.Exim, event.Haraka}
+			l.Possible = parsers.MTAs()
 		} else {
 			l.MTAs = append(l.MTAs, event.MTA(s.Format))
 		}

@@ -17,7 +17,8 @@ type Config struct {
 	DeadLetters  DeadLetters
 	ReadyMaxLag  time.Duration
 	Privacy      Privacy
-	Sinks        []Sink // in file order
+	Sinks        []Sink    // in file order
+	Suppress     *Suppress // nil: none
 	Web          Web
 	Log          Log
 }
@@ -94,6 +95,27 @@ type SASL struct {
 	Mechanism    string // plain, scram-sha-256 or scram-sha-512
 	Username     string
 	PasswordFile string
+}
+
+// Suppress is the decision whom not to mail any more: inside run, for one host, or,
+// with Kafka, by the processor of its own.
+type Suppress struct {
+	Observe       bool   // decisions are only logged
+	Store         string // file of the state
+	MaxRecipients int    // that are remembered without being suppressed
+	File          string // NDJSON of decisions; "" with Kafka
+	Webhook       *Webhook
+	Kafka         *SuppressKafka
+}
+
+// SuppressKafka is where the suppression processor reads and writes. Kafka.Topic is
+// that of the events.
+type SuppressKafka struct {
+	Kafka
+	Group        string
+	Suppressions string
+	Commands     string
+	State        string
 }
 
 // File is an NDJSON file.

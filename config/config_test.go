@@ -38,6 +38,7 @@ func TestTheSettingsOfTheContractLoad(t *testing.T) {
 		{Name: "stdout", Kind: "stdout"},
 		{Name: "webhook", Kind: "webhook", Webhook: &Webhook{URL: "https://hooks.example.org/mail", Timeout: 10 * time.Second}},
 	}
+	want.Suppress = &Suppress{Store: "/var/lib/mtatap/suppressions.db", File: "/var/lib/mtatap/suppressions.ndjson", MaxRecipients: 1_000_000}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%+v\nwant\n%+v", got, want)
 	}
@@ -51,6 +52,16 @@ sinks: {stdout: {}}
 	want := &Journal{Units: []string{"exim4.service", "postfix*"}, Directory: "journal"}
 	if !reflect.DeepEqual(got.Sources[0].Journald, want) {
 		t.Errorf("got %+v, want %+v", got.Sources[0].Journald, want)
+	}
+}
+
+func TestTheSuppressionProcessorNeedsNeitherLogsNorSinks(t *testing.T) {
+	got := mustParse(t, `suppress: {kafka: {brokers: ["kafka:9092"]}}`)
+	want := &Suppress{Store: "/var/lib/mtatap/suppressions.db", MaxRecipients: 1_000_000, Kafka: &SuppressKafka{
+		Kafka: Kafka{Brokers: []string{"kafka:9092"}, Topic: "mtatap.events", Compression: "lz4"}, Group: "mtatap-suppress",
+		Suppressions: "mtatap.suppressions", Commands: "mtatap.suppressions.commands", State: "mtatap.suppressions.state"}}
+	if !reflect.DeepEqual(got.Suppress, want) || got.Sources != nil || got.Sinks != nil {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -197,6 +208,7 @@ func TestTheExampleFileLoadsWithEverySettingTurnedOn(t *testing.T) {
 	// Apart from what has no default, the file shows the defaults.
 	want := defaults()
 	want.Sources, want.Sinks, want.Rules, want.Privacy = c.Sources, c.Sinks, c.Rules, c.Privacy
+	want.Suppress = mustParse(t, `suppress: {kafka: {brokers: ["127.0.0.1:9092"]}}`).Suppress
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got\n%+v\nwant the defaults\n%+v", c, want)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // exactlyOne checks that a mapping has one of two keys.
-func exactlyOne(a, b, example string) reader {
+func exactlyOne(a, b, example string) check {
 	return func(d *decoder, v value) {
 		_, hasA := v.find(a)
 		second, hasB := v.find(b)
@@ -25,7 +25,7 @@ func exactlyOne(a, b, example string) reader {
 }
 
 // checkWebhookTLS refuses TLS settings that would silently not be used.
-func checkWebhookTLS(w *Webhook) reader {
+func checkWebhookTLS(w *Webhook) check {
 	return func(d *decoder, v value) {
 		if w.TLS != nil && strings.HasPrefix(strings.ToLower(w.URL), "http:") {
 			d.fail(v.at("tls"), "needs a URL that starts with https; change the url or leave tls out")
@@ -163,6 +163,22 @@ func (d *decoder) checkOutputs(root value, c *Config) {
 				}
 			}
 			writers = append(writers, writer{v.path, own})
+		}
+	}
+	if s := c.Suppress; s != nil {
+		v := root.at("suppress")
+		for _, own := range []struct{ key, path string }{{"store", s.Store}, {"file", s.File}} {
+			if own.path == "" {
+				continue
+			}
+			files := d.logs(own.path)
+			for _, w := range writers {
+				if _, ok := sameLog(w.logs, files); ok {
+					d.fail(v.at(own.key), "is the file of %s too; give each its own", w.name)
+					break
+				}
+			}
+			writers = append(writers, writer{v.path + "." + own.key, files})
 		}
 	}
 	for i, s := range c.Sources {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"mtatap/schema"
 )
 
 // decoder reads one configuration file and collects its mistakes.
@@ -20,15 +22,29 @@ type decoder struct {
 	errs     Errors
 }
 
-// reader reads a value into where it was made for, or reports why it cannot.
-type reader func(d *decoder, v value)
+// reader reads a value into where it was made for, or reports why it cannot. Its
+// shape says what it takes, as far as a schema can; it is made with the reader,
+// so that the two are always of one mind.
+type reader struct {
+	read  check
+	shape *schema.Node
+}
+
+// check looks at a value and reports what is wrong with it.
+type check func(d *decoder, v value)
 
 // then runs check after r, for what concerns several settings.
-func (r reader) then(check reader) reader {
-	return func(d *decoder, v value) {
-		r(d, v)
+func (r reader) then(check check) reader {
+	return reader{func(d *decoder, v value) {
+		r.read(d, v)
 		check(d, v)
-	}
+	}, r.shape}
+}
+
+// shaped lets change add to the shape what a schema can say of a check.
+func (r reader) shaped(change func(*schema.Node)) reader {
+	change(r.shape)
+	return r
 }
 
 func (d *decoder) fail(v value, format string, args ...any) {
@@ -49,16 +65,22 @@ func (d *decoder) failAt(line int, problem string) {
 type field struct {
 	name    string
 	example string // of the value; "" where the key may be left out
-	read    reader
+	reader
 }
 
-func optional(name string, read reader) field { return field{name: name, read: read} }
+func optional(name string, read reader) field { return field{name: name, reader: read} }
 
 func required(name, example string, read reader) field { return field{name, example, read} }
 
+// about says to people what the key is for.
+func (f field) about(text string) field {
+	f.shape.Description = text
+	return f
+}
+
 // mapping reads a mapping with exactly these keys.
 func mapping(fields ...field) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		if !d.isMapping(v) {
 			return
 		}
@@ -87,7 +109,7 @@ func mapping(fields ...field) reader {
 				d.fail(v, "%s is missing; write it as %s: %s", f.name, f.name, f.example)
 			}
 		}
-	}
+	}, shapeOfFields(fields)}
 }
 
 func (d *decoder) isMapping(v value) bool {
@@ -104,17 +126,12 @@ func (d *decoder) isMapping(v value) bool {
 	return true
 }
 
-// anything reads a mapping without looking into it.
-func anything() reader {
-	return func(d *decoder, v value) { d.isMapping(v) }
-}
-
 // maxItems bounds every list: checks compare each item with each other.
 const maxItems = 1000
 
 // listOf reads a list, each item by read, and replaces what *out holds.
 func listOf[T any](out *[]T, read func(*T) reader) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		if d.broken[v.node] {
 			return
 		}
@@ -133,10 +150,10 @@ func listOf[T any](out *[]T, read func(*T) reader) reader {
 		*out = make([]T, v.len())
 		for i := range *out {
 			if item := v.item(i); !d.broken[item.node] {
-				read(&(*out)[i])(d, item)
+				read(&(*out)[i]).read(d, item)
 			}
 		}
-	}
+	}, shapeOfList(read(new(T)).shape, *out)}
 }
 
 // notEmpty is listOf for lists that need an item.
@@ -145,20 +162,20 @@ func notEmpty[T any](out *[]T, example string, read func(*T) reader) reader {
 		if v.node.Kind == yaml.SequenceNode && v.len() == 0 {
 			d.fail(v, "is empty; write it as %s", example)
 		}
-	})
+	}).shaped(func(n *schema.Node) { n.MinItems = 1 })
 }
 
 // pointer reads into a new T, so that *out is nil where the key is left out.
 func pointer[T any](out **T, read func(*T) reader) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		*out = new(T)
-		read(*out)(d, v)
-	}
+		read(*out).read(d, v)
+	}, read(new(T)).shape}
 }
 
 // text reads a string that is not empty.
 func text(out *string) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		s, ok := d.scalar(v, "text")
 		switch tag := v.node.ShortTag(); {
 		case !ok:
@@ -171,24 +188,24 @@ func text(out *string) reader {
 		default:
 			*out = s
 		}
-	}
+	}, shapeOfText(*out)}
 }
 
 // maybe is read where "" stands for none.
 func maybe(read reader) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		if v.node.Kind == yaml.ScalarNode && !isNull(v.node) && d.textOf(v.node) == "" {
 			return
 		}
-		read(d, v)
-	}
+		read.read(d, v)
+	}, &schema.Node{AnyOf: []*schema.Node{{Const: ""}, read.shape}}}
 }
 
 // textThat is text that must meet check, whose error ends in how to write it.
 func textThat(out *string, check func(string) error) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		var s string
-		text(&s)(d, v)
+		text(&s).read(d, v)
 		if s == "" {
 			return
 		}
@@ -197,7 +214,7 @@ func textThat(out *string, check func(string) error) reader {
 			return
 		}
 		*out = s
-	}
+	}, shapeOfText(*out)}
 }
 
 // oneOf reads one of a few words.
@@ -207,11 +224,11 @@ func oneOf(out *string, words ...string) reader {
 			return nil
 		}
 		return fmt.Errorf("is not allowed; write it as %s", orList(words))
-	})
+	}).shaped(func(n *schema.Node) { *n = *shapeOfWords(*out, words) })
 }
 
 func boolean(out *bool) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		s, ok := d.scalar(v, "true or false")
 		switch {
 		case !ok:
@@ -220,12 +237,12 @@ func boolean(out *bool) reader {
 		default:
 			d.fail(v, "is %s, not a switch; write it as true or false", describe(v.node))
 		}
-	}
+	}, shapeOfSwitch(*out)}
 }
 
 // integer reads a whole number from least to most.
 func integer(out *int, least, most int) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		s, ok := d.scalar(v, "a number")
 		if !ok {
 			return
@@ -236,7 +253,7 @@ func integer(out *int, least, most int) reader {
 			return
 		}
 		*out = n
-	}
+	}, shapeOfInteger(*out, least, most)}
 }
 
 // scalar gives the text of a scalar that is not null, with ${NAME} replaced.

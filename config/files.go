@@ -41,9 +41,9 @@ func certificates(out *string) reader {
 // fileThat reads the path of a file that must be there, readable and meet
 // check. Errors show the path that was looked for, never the content.
 func fileThat(out *string, check func(info fs.FileInfo, content []byte) error) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		var s string
-		text(&s)(d, v)
+		text(&s).read(d, v)
 		if s == "" {
 			return
 		}
@@ -57,7 +57,7 @@ func fileThat(out *string, check func(info fs.FileInfo, content []byte) error) r
 			return
 		}
 		*out = path
-	}
+	}, shapeOfText("")}
 }
 
 // readFile gives a file that must be regular: opening a pipe could block.

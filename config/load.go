@@ -44,8 +44,7 @@ func Load(path string, env func(string) (string, bool)) (*Config, error) {
 // relative to the folder of name.
 //
 // The files that the configuration names are looked at, but log files need not
-// exist. YAML aliases, explicit tags and further documents are refused. The key
-// suppress may hold any mapping: it is left to the suppression processor.
+// exist. YAML aliases, explicit tags and further documents are refused.
 func Parse(name string, data []byte, env func(string) (string, bool)) (*Config, error) {
 	return parse(name, data, env, os.DirFS("/"))
 }
@@ -63,7 +62,7 @@ func parse(name string, data []byte, env func(string) (string, bool), disk fs.FS
 	if root := d.document(data); root != nil {
 		v := value{node: root, pos: root}
 		d.walk(v, 0)
-		settings(&c)(d, v)
+		settings(&c).read(d, v)
 		d.checkSources(v, &c)
 		d.checkOutputs(v, &c)
 	}

@@ -12,11 +12,13 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // so that zone names are known where the system has no zone files
+
+	"mtatap/schema"
 )
 
 // duration reads a time of at least least, as in "1h30m".
 func duration(out *time.Duration, least time.Duration) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		s, ok := d.scalar(v, "a duration")
 		if !ok {
 			return
@@ -30,7 +32,7 @@ func duration(out *time.Duration, least time.Duration) reader {
 		default:
 			*out = t
 		}
-	}
+	}, shapeOfDuration(*out)}
 }
 
 var sizeUnits = []struct {
@@ -43,7 +45,7 @@ var sizeUnits = []struct {
 
 // size reads a number of bytes from least to most, plain or as in "100MiB".
 func size[T int | int64](out *T, least, most int64) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		s, ok := d.scalar(v, "a size")
 		if !ok {
 			return
@@ -57,7 +59,7 @@ func size[T int | int64](out *T, least, most int64) reader {
 		default:
 			*out = T(n)
 		}
-	}
+	}, shapeOfSize(int64(*out), least, most)}
 }
 
 func parseSize(s string) (int64, bool) {
@@ -94,7 +96,7 @@ func zone(out **time.Location) reader {
 		}
 		*out = location
 		return nil
-	})
+	}).shaped(func(n *schema.Node) { n.Default = (*out).String() })
 }
 
 // peer reads the host:port of another server.
@@ -105,7 +107,7 @@ func peer(out *string) reader {
 			return errors.New("is no address; write it as host:port, IPv6 as [::1]:port")
 		}
 		return nil
-	})
+	}).like(`^.+:[0-9]{1,5}$`)
 }
 
 // listener reads a host:port to listen on: without a host it is all of ours,
@@ -116,7 +118,7 @@ func listener(out *string) reader {
 			return errors.New("is no address to listen on; write it as 127.0.0.1:10525 or :10525")
 		}
 		return nil
-	})
+	}).like(`:[0-9]{1,5}$`)
 }
 
 func splitAddress(s string) (host string, port uint16, ok bool) {
@@ -141,9 +143,9 @@ func isHost(s string) bool {
 // httpURL reads the address of an HTTP endpoint. Errors do not show it: people
 // put tokens in there.
 func httpURL(out *string) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		var s string
-		text(&s)(d, v)
+		text(&s).read(d, v)
 		if s == "" {
 			return
 		}
@@ -158,7 +160,7 @@ func httpURL(out *string) reader {
 		default:
 			*out = s
 		}
-	}
+	}, like(shapeOfText(""), `^[hH][tT][tT][pP][sS]?://[^#]+$`)}
 }
 
 func isPort(u *url.URL) bool {
@@ -177,7 +179,7 @@ func topic(out *string) reader {
 			return errors.New("is no topic name; write it with letters, digits, dots, dashes and underscores")
 		}
 		return nil
-	})
+	}).like(topicName.String())
 }
 
 // verp reads a pattern of bounce addresses.
@@ -187,7 +189,7 @@ func verp(out *string) reader {
 			return errors.New(`needs {local} and {domain} once each; write it as "+{local}={domain}@"`)
 		}
 		return nil
-	})
+	}).like(`\{local\}.*\{domain\}|\{domain\}.*\{local\}`)
 }
 
 // unit reads the name or glob of a systemd unit.
@@ -219,12 +221,12 @@ func logPath(out *string) reader {
 // nothing: s as it was written with variables replaced, and path made absolute.
 // Relative ones start at the folder of the configuration.
 func path(out *string, check func(string) error, mistake func(d *decoder, v value, s, path string) string) reader {
-	return func(d *decoder, v value) {
+	return reader{func(d *decoder, v value) {
 		var s string
 		if check == nil {
-			text(&s)(d, v)
+			text(&s).read(d, v)
 		} else {
-			textThat(&s, check)(d, v)
+			textThat(&s, check).read(d, v)
 		}
 		if s == "" {
 			return
@@ -235,7 +237,7 @@ func path(out *string, check func(string) error, mistake func(d *decoder, v valu
 			return
 		}
 		*out = path
-	}
+	}, shapeOfText(*out)}
 }
 
 func checkGlob(s string) error {

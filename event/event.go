@@ -48,6 +48,17 @@ const (
 	CategoryDelivered         Category = "delivered"
 )
 
+// NeverSuppresses reports whether c says nothing about the recipient, so that no
+// number of such failures may take one off a list.
+func (c Category) NeverSuppresses() bool {
+	switch c {
+	case CategoryBlockGeneral, CategoryBlockSpam, CategoryRelayDenied, CategoryMessageTooLarge,
+		CategoryChallengeResponse, CategoryTransient, CategoryDelivered:
+		return true
+	}
+	return false
+}
+
 // Verdict is what the rules made of a delivery.
 type Verdict struct {
 	Category   Category

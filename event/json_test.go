@@ -148,14 +148,37 @@ func TestPlainLenStopsBeforeEveryByteThatIsEscaped(t *testing.T) {
 	}
 }
 
-func BenchmarkEncoder(b *testing.B) {
+func BenchmarkID(b *testing.B) {
 	e := full()
-	var buf, scratch []byte
-	var enc Encoder
+	var scratch []byte
 	b.ReportAllocs()
 	for b.Loop() {
 		e.ID, scratch = NewID(&e.Delivery, scratch)
+	}
+	b.SetBytes(int64(len(scratch)))
+}
+
+func BenchmarkEncoder(b *testing.B) {
+	e := full()
+	var buf []byte
+	var enc Encoder
+	b.ReportAllocs()
+	for b.Loop() {
 		buf = enc.Append(buf[:0], e)
 	}
 	b.SetBytes(int64(len(buf)))
+}
+
+func TestNeitherIDNorEncodingAllocates(t *testing.T) {
+	e := full()
+	var buf, scratch []byte
+	var enc Encoder
+	one := func() {
+		e.ID, scratch = NewID(&e.Delivery, scratch)
+		buf = enc.Append(buf[:0], e)
+	}
+	one()
+	if n := testing.AllocsPerRun(100, one); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
 }

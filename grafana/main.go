@@ -1,7 +1,9 @@
-// Grafana prints the dashboard of mtatap: go run ./grafana > grafana/dashboard.json
+// Command grafana prints the dashboard of mtatap.
 //
-// Its panels stand in panels.go. The package must know nothing of mtatap but the
-// names of its metrics; a test holds both together.
+//	go run ./grafana > grafana/dashboard.json
+//
+// Its panels stand in panels.go. It must never know more of mtatap than the names
+// of its metrics; a test holds both together.
 package main
 
 import (

@@ -80,6 +80,7 @@ func rows() []row {
 			graph("Lines", "Log lines read.", "ops", 8, query{rateBy("instance, source", host("mtatap_lines_total")), "{{instance}} {{source}}"}),
 			graph("Not read", "Lines that look like a delivery status and cannot be read, and lines that were cut. They are kept in the dead letters.", "ops", 8,
 				query{rateBy("mta, program", host("mtatap_lines_unparsed_total")), "unparsed {{mta}} {{program}}"}, query{rateBy("source", host("mtatap_lines_truncated_total")), "cut {{source}}"}),
+			graph("Not tried", "Lines of Exim which say that nothing was tried, as the retry time was not reached.", "ops", 8, query{rateBy("source", host("mtatap_lines_not_tried_total")), "{{source}}"}),
 			graph("Unclassified", "Failures that only their codes decided.", "ops", 8, query{rateBy("provider", `mtatap_unclassified_total{instance=~"$instance", mta=~"$mta", provider=~"$provider"}`), "{{provider}}"}),
 			graph("Gaps and rotations", "Places where lines may have been missed, and rotations that were followed.", "short", 8,
 				query{"sum by (source, kind) (increase(" + host("mtatap_tail_gaps_total") + "[$__rate_interval]))", "gap {{source}} {{kind}}"}, query{"sum by (source) (increase(" + host("mtatap_rotations_total") + "[$__rate_interval]))", "rotation {{source}}"}),

@@ -173,6 +173,7 @@ type eximKind uint8
 const (
 	eximNoInterest eximKind = iota
 	eximArrival
+	eximUntried
 	eximCompleted
 	eximOutput
 	eximStatus
@@ -189,7 +190,7 @@ func (p *exim) kindOf(r *eximRecord) eximKind {
 		switch s[:2] {
 		case "==":
 			if !p.opts.NonAttempts && isEximTooEarly(s[3:]) {
-				return eximNoInterest
+				return eximUntried
 			}
 			return eximStatus
 		case "=>", "->", ">>", "**", "*>":

@@ -30,6 +30,10 @@ func (p *exim) note(kind eximKind, r *eximRecord) {
 	switch kind {
 	case eximArrival:
 		p.arrive(r)
+	case eximUntried:
+		if p.opts.Counts.NotTried != nil {
+			p.opts.Counts.NotTried()
+		}
 	case eximCompleted:
 		p.messages.drop(r.id)
 	case eximOutput:
@@ -197,6 +201,6 @@ func (p *exim) Restore(snapshot []byte) error {
 
 // clear forgets everything.
 func (p *exim) clear() {
-	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Counts.Evicted, p.reset), deferralPool{}
 	p.refusals, p.splits = eximRefusals{}, eximSplits{}
 }

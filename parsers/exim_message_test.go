@@ -115,7 +115,7 @@ func TestEximForgetsARecipientThatIsDoneWith(t *testing.T) {
 
 func TestEximMemoryOfDeferralsIsBounded(t *testing.T) {
 	evicted := 0
-	p := newExim(Options{Evicted: func() { evicted++ }})
+	p := newExim(Options{Counts: Counts{Evicted: func() { evicted++ }}})
 	long := strings.Repeat("x", 900)
 	for i := range 40_000 {
 		feedExim(t, p, nil, fmt.Sprintf(`2026-11-23 19:26:45 1xVZgb-%06d-2t == %s@b.example R=r T=t defer (-1): %s`, i, long, long))
@@ -148,6 +148,21 @@ func TestEximSnapshotKeepsWhatIsRemembered(t *testing.T) {
 	for _, bad := range [][]byte{nil, {9}, {eximSnapshotVersion}, append(p.Snapshot(nil), 0)} {
 		if err := q.Restore(bad); err == nil || q.messages.len() > 0 || q.deferred.bytes > 0 {
 			t.Errorf("Restore(%v) = %v with %d messages, want an error and none", bad, err, q.messages.len())
+		}
+	}
+}
+
+func TestLinesThatSayNothingWasTriedAreCounted(t *testing.T) {
+	const early = eximHead + `== ann@shop.example R=lookup T=smtp defer (-53): retry time not reached for any host for 'shop.example'`
+	for _, c := range []struct {
+		nonAttempts         bool
+		wantEvents, counted int
+	}{{false, 0, 1}, {true, 1, 0}} {
+		counted := 0
+		p := newExim(Options{NonAttempts: c.nonAttempts, Counts: Counts{NotTried: func() { counted++ }}})
+		got, err := p.Parse(nil, Line{Text: []byte(early), Origin: &event.Origin{}})
+		if err != nil || len(got) != c.wantEvents || counted != c.counted {
+			t.Errorf("non_attempts %v: %d events, %d counted, %v", c.nonAttempts, len(got), counted, err)
 		}
 	}
 }

@@ -186,8 +186,8 @@ func (p *haraka) remember(id string) (t *harakaTransaction, isNew bool) {
 
 func (p *haraka) forgetOldest() {
 	s := &p.memory.slots[p.memory.oldest]
-	if s.value.queued && !s.value.doubtful && !s.value.finished() && p.opts.Evicted != nil {
-		p.opts.Evicted()
+	if s.value.queued && !s.value.doubtful && !s.value.finished() && p.opts.Counts.Evicted != nil {
+		p.opts.Counts.Evicted()
 	}
 	p.memory.evict()
 }

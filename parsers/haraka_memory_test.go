@@ -40,7 +40,7 @@ func TestHarakaRemembersAcrossARestart(t *testing.T) {
 
 func TestHarakaMemoryIsBounded(t *testing.T) {
 	lost := 0
-	p := newHaraka(Options{MaxRemembered: 10, Evicted: func() { lost++ }})
+	p := newHaraka(Options{MaxRemembered: 10, Counts: Counts{Evicted: func() { lost++ }}})
 	for i := range 100 {
 		id := fmt.Sprintf("%08X-100C-4564-9937-F2D55B65120B.1", i)
 		for _, l := range harakaAccepted("a@b.example") {
@@ -90,7 +90,7 @@ func TestHarakaFlood(t *testing.T) {
 	const messages, bound = 5000, 100
 	id := func(i int) string { return fmt.Sprintf("%08X-100C-4564-9937-F2D55B65120B.1", i) }
 	lost := 0
-	options := Options{MaxRemembered: bound, Evicted: func() { lost++ }}
+	options := Options{MaxRemembered: bound, Counts: Counts{Evicted: func() { lost++ }}}
 	p := newHaraka(options)
 	arrive := func(i int) {
 		for _, l := range harakaAccepted("a@multi.example", "b@other.example") {

@@ -24,13 +24,22 @@ var formats = []format{
 // Auto is the format that is found out from the first lines.
 const Auto = "auto"
 
-// Formats returns the names that New takes.
+// Formats returns the names that New takes, Auto last.
 func Formats() []string {
-	names := []string{Auto}
+	names := make([]string, 0, len(formats)+1)
 	for _, f := range formats {
 		names = append(names, string(f.mta))
 	}
-	return names
+	return append(names, Auto)
+}
+
+// MTAs returns the mail servers whose logs can be read.
+func MTAs() []event.MTA {
+	var all []event.MTA
+	for _, f := range formats {
+		all = append(all, f.mta)
+	}
+	return all
 }
 
 // New returns a parser for the log format of that name. It reads the log as it

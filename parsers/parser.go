@@ -46,8 +46,13 @@ type Options struct {
 	VERP        []string       // how bounce addresses carry the recipient: "+{local}={domain}@"
 	// MaxRemembered bounds the messages remembered; 0 means 100,000.
 	MaxRemembered int
-	// Evicted, if not nil, is called for each message forgotten before its end.
-	Evicted func()
+	Counts        Counts
+}
+
+// Counts are told of what gives no event. Each may be nil.
+type Counts struct {
+	Evicted  func() // a message was forgotten before its end
+	NotTried func() // a line says that nothing was tried, as the retry time was not reached
 }
 
 const defaultMaxRemembered = 100_000

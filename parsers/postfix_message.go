@@ -132,5 +132,5 @@ func (p *postfix) Restore(snapshot []byte) error {
 
 // clear forgets everything.
 func (p *postfix) clear() {
-	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Evicted, p.reset), deferralPool{}
+	p.messages, p.deferred = newMemory(p.opts.maxRemembered(), p.opts.Counts.Evicted, p.reset), deferralPool{}
 }

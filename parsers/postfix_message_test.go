@@ -179,7 +179,7 @@ func TestPostfixSnapshotKeepsWhatIsRemembered(t *testing.T) {
 
 func TestPostfixMemoryIsBounded(t *testing.T) {
 	evicted := 0
-	p := newPostfix(Options{Evicted: func() { evicted++ }})
+	p := newPostfix(Options{Counts: Counts{Evicted: func() { evicted++ }}})
 	long := strings.Repeat("x", 900)
 	for i := range 40_000 {
 		line := fmt.Sprintf(`smtp[1]: 40C2%07X: to=<%s@b.example>, relay=none, delay=1, delays=0/0/0/0, dsn=4.3.0, status=deferred (%s)`, i, long, long)

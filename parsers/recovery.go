@@ -60,7 +60,7 @@ func (v *verpPattern) recipient(address string) (string, bool) {
 		return "", false
 	}
 	local, domain := inner[:i], inner[i+len(v.between):]
-	if !strings.Contains(domain, ".") || strings.ContainsAny(inner, "@<>\" ") {
+	if !isDomain(domain) || strings.ContainsFunc(inner, func(r rune) bool { return r <= ' ' || strings.ContainsRune("@<>\"", r) }) {
 		return "", false
 	}
 	return local + "@" + domain, true

@@ -174,7 +174,7 @@ func (e *envelope) readHostTag(s string) bool {
 	if s != "" && s[0] == ' ' {
 		s = strings.TrimLeft(s, " ")
 	}
-	return e.readTag(s) && e.tag != ""
+	return e.readTag(s)
 }
 
 // isTag reports whether s is a tag, with a pid or without, rather than a host.
@@ -203,7 +203,7 @@ func (e *envelope) readTag(s string) bool {
 		}
 		e.tag, e.pid = s[:i], s[i+1:end-1]
 	}
-	if strings.IndexByte(e.tag, ' ') >= 0 {
+	if e.tag == "" || strings.IndexByte(e.tag, ' ') >= 0 {
 		return false
 	}
 	if s = s[end+1:]; s != "" && s[0] == ' ' {

@@ -67,8 +67,13 @@ func (b *batch) complete() {
 // it or not.
 func (b *batch) release() {
 	if b.holders.Add(-1) == 0 {
-		clear(b.events) // lets go of the lines
-		*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0]}
+		b.empty()
 		batches.Put(b)
 	}
+}
+
+// empty makes b as new but for its buffers.
+func (b *batch) empty() {
+	clear(b.events) // lets go of the lines
+	*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0]}
 }

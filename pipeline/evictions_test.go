@@ -25,8 +25,8 @@ func TestMessagesForgottenBeforeTheirEndAreCounted(t *testing.T) {
 	p := newBench(t, nil, Sink{Name: "s", Writer: s, Required: true})
 	stop := start(t, p, Log{
 		Pattern: log,
-		Parser: func(evicted func()) (parsers.Parser, error) {
-			return parsers.New("haraka", parsers.Options{MaxRemembered: remembered, Evicted: evicted})
+		Parser: func(counts parsers.Counts) (parsers.Parser, error) {
+			return parsers.New("haraka", parsers.Options{MaxRemembered: remembered, Counts: counts})
 		},
 		Tail: tailers.Options{Start: tailers.StartBeginning},
 	}, nil)

@@ -19,9 +19,8 @@ type Log struct {
 	Pattern string // also the source label of its metrics
 	// Journal, if not nil, is what to read instead of files; Pattern is its name.
 	Journal *tailers.JournalSelection
-	// Parser opens a parser for one file. evicted is to be called for each
-	// message that it forgets too early.
-	Parser func(evicted func()) (parsers.Parser, error)
+	// Parser opens a parser for one file, which tells its counts.
+	Parser func(parsers.Counts) (parsers.Parser, error)
 	Tail   tailers.Options
 }
 
@@ -176,6 +175,12 @@ type follower interface {
 	io.Closer
 }
 
+// glancer is a follower whose file may rotate away unread.
+type glancer interface {
+	// Glance looks for rotations without reading.
+	Glance(ctx context.Context) error
+}
+
 // follow returns what follows file, and what tells how far that is behind.
 func (l *Log) follow(file string, tail tailers.Options) (follower, backlog) {
 	if l.Journal != nil {
@@ -191,7 +196,7 @@ func (l *Log) follow(file string, tail tailers.Options) (follower, backlog) {
 // openFile makes the reader of file, which goes on where the last run has ended.
 func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, error) {
 	metrics := f.metrics.of(l.Pattern, l.gapKinds()...)
-	parser, err := l.Parser(metrics.evictions.Inc)
+	parser, err := l.Parser(parsers.Counts{Evicted: metrics.evictions.Inc, NotTried: metrics.notTried.Inc})
 	if err != nil {
 		return nil, err
 	}
@@ -209,6 +214,9 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	tail.Beat = func() { r.beat(&r.readAt) }
 	follower, backlog := l.follow(file, tail)
 	r.input, r.follower, r.position, r.backlog = follower, follower, follower.Position, backlog
+	if g, ok := follower.(glancer); ok {
+		r.glance = g.Glance
+	}
 	follower.Resume(position, memory)
 	position, err = follower.Begin(ctx)
 	if err != nil {

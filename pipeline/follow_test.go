@@ -41,7 +41,7 @@ func start(t *testing.T, b *bench, l Log, store *tailers.Store) (stop func()) {
 }
 
 func testLog(pattern string, from tailers.Start) Log {
-	return Log{Pattern: pattern, Parser: func(func()) (parsers.Parser, error) { return toParser{}, nil }, Tail: tailers.Options{Start: from}}
+	return Log{Pattern: pattern, Parser: func(parsers.Counts) (parsers.Parser, error) { return toParser{}, nil }, Tail: tailers.Options{Start: from}}
 }
 
 func appendLines(t *testing.T, path string, lines ...string) {

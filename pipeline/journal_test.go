@@ -64,7 +64,7 @@ func TestAJournalIsFollowedOverRestarts(t *testing.T) {
 	}
 	selection := tailers.JournalSelection{Units: []string{"postfix.service"}}
 	l := Log{Pattern: selection.Name(), Journal: &selection, Tail: tailers.Options{Start: tailers.StartBeginning},
-		Parser: func(func()) (parsers.Parser, error) { return parsers.New("postfix", parsers.Options{}) }}
+		Parser: func(parsers.Counts) (parsers.Parser, error) { return parsers.New("postfix", parsers.Options{}) }}
 	for round, c := range []struct {
 		journal []string
 		want    string

@@ -15,6 +15,7 @@ type Metrics struct {
 	lines     *prometheus.CounterVec
 	unparsed  *prometheus.CounterVec
 	evictions *prometheus.CounterVec
+	notTried  *prometheus.CounterVec
 
 	rotations *prometheus.CounterVec
 	gaps      *prometheus.CounterVec
@@ -56,6 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		failed:    map[string]*atomic.Int64{},
 		lines:     counter("mtatap_lines_total", "Log lines read.", "source"),
 		unparsed:  counter("mtatap_lines_unparsed_total", "Lines that look like a delivery status but could not be read.", "mta", "program"),
+		notTried:  counter("mtatap_lines_not_tried_total", "Lines which say that a delivery was not tried because its retry time was not reached; no events unless non_attempts asks for them.", "source"),
 		evictions: counter("mtatap_join_evictions_total", "Messages forgotten before their end because too many were under way.", "source"),
 
 		rotations: counter("mtatap_rotations_total", "Rotations of a log that were followed.", "source"),
@@ -80,8 +82,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 // fileMetrics are the counters of one source, told by its followers.
 type fileMetrics struct {
-	lines, evictions, rotations, truncated prometheus.Counter
-	gaps                                   *prometheus.CounterVec
+	lines, evictions, notTried, rotations, truncated prometheus.Counter
+	gaps                                             *prometheus.CounterVec
 }
 
 func (m *Metrics) of(source string, gapKinds ...string) *fileMetrics {
@@ -90,7 +92,7 @@ func (m *Metrics) of(source string, gapKinds ...string) *fileMetrics {
 		gaps.WithLabelValues(kind) // at 0, so that the first gap shows as a rise
 	}
 	return &fileMetrics{
-		lines: m.lines.WithLabelValues(source), evictions: m.evictions.WithLabelValues(source),
+		lines: m.lines.WithLabelValues(source), evictions: m.evictions.WithLabelValues(source), notTried: m.notTried.WithLabelValues(source),
 		rotations: m.rotations.WithLabelValues(source), truncated: m.truncated.WithLabelValues(source),
 		gaps: gaps,
 	}

@@ -41,7 +41,8 @@ type reader struct {
 	source    string // label of its metrics
 	follower  io.Closer
 	input     Input
-	position  func() tailers.Position // after the last chunk; nil in a replay
+	position  func() tailers.Position     // after the last chunk; nil in a replay
+	glance    func(context.Context) error // looks for rotations; nil in a replay
 	parser    parsers.Parser
 	metrics   *fileMetrics
 	log       *slog.Logger
@@ -217,8 +218,32 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 	select {
 	case parsed <- b:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	default:
+		return r.handOnLater(ctx, parsed, b)
+	}
+}
+
+// glanceEvery is how often rotations are looked for while reading stands still.
+const glanceEvery = time.Second
+
+// handOnLater waits until there is room for b, and looks for rotations meanwhile.
+func (r *reader) handOnLater(ctx context.Context, parsed chan<- *batch, b *batch) error {
+	tick := time.NewTicker(glanceEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case parsed <- b:
+			return nil
+		case <-tick.C:
+			if r.glance == nil {
+				continue
+			}
+			if err := r.glance(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 // Package privacy hides mail addresses in events before they are published:
 // replaced by a keyed hash, or dropped. Domains stay, because deliverability is
-// judged by them. It must see every event before it is encoded, and nothing
-// else: ids are computed from the log line and reveal no address.
+// judged by them.
+//
+// Its input are events with verdict and id, and pieces of log lines; it changes
+// them in place. It must see every event before it is encoded, and must never
+// touch an id: ids are computed from the log line and reveal no address.
 package privacy
 
 import (

@@ -189,3 +189,16 @@ func generatedRules(n int) string {
 	}
 	return b.String()
 }
+
+func BenchmarkNormalise(b *testing.B) {
+	var buf []byte
+	size := 0
+	for _, text := range sampleReplies {
+		size += len(text)
+	}
+	b.SetBytes(int64(size / len(sampleReplies)))
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		buf = normalise(buf[:0], sampleReplies[n%len(sampleReplies)])
+	}
+}

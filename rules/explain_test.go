@@ -22,7 +22,7 @@ func TestExplain(t *testing.T) {
 	if !strings.HasPrefix(e.Matched.Where, defaultFile+":") {
 		t.Errorf("where %q", e.Matched.Where)
 	}
-	if !slices.ContainsFunc(e.Shadowed, func(m RuleMatch) bool { return m.ID == "user-unknown" && m.Words == "mailbox unavailable" }) {
+	if !slices.ContainsFunc(e.Shadowed, func(m RuleMatch) bool { return m.ID == "recipient-unknown" && m.Words == "mailbox unavailable" }) {
 		t.Errorf("shadowed %+v", e.Shadowed)
 	}
 	want := []CodeOpinion{

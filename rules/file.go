@@ -46,6 +46,7 @@ type file struct {
 	providers   []provider
 	categories  []category
 	conversions []located2
+	suppression suppression
 	enhanced    []codeEntry
 	reply       []codeEntry
 	words       words
@@ -145,6 +146,7 @@ func (r *reader) file(n *yaml.Node, base *Set) *file {
 		field{"providers", func(n *yaml.Node) { f.providers = r.providers(n) }},
 		field{"categories", func(n *yaml.Node) { f.categories = r.categories(n) }},
 		field{"conversion", func(n *yaml.Node) { f.conversions = r.conversions(n) }},
+		field{"suppression", func(n *yaml.Node) { f.suppression = r.suppression(n) }},
 		field{"enhanced_codes", func(n *yaml.Node) { f.enhanced = r.codes(n, "enhanced code", enhancedKey) }},
 		field{"reply_codes", func(n *yaml.Node) { f.reply = r.codes(n, "reply code", replyKey) }},
 		field{"words", func(n *yaml.Node) { f.words = r.words(n) }},
@@ -279,7 +281,7 @@ func (r *reader) conversions(n *yaml.Node) (all []located2) {
 		c := located2{Conversion{From: event.Category(key.Value)}, key.Line}
 		r.mapping(value, what,
 			field{"to", func(n *yaml.Node) { c.To = event.Category(r.text(n, what+"to: ")) }},
-			field{"messages", func(n *yaml.Node) { c.Messages = r.number(n, what+"messages: ", 1, 1000) }},
+			field{"messages", func(n *yaml.Node) { c.Messages = r.number(n, what+"messages: ", 1, MaxConversionMessages) }},
 			field{"spread", func(n *yaml.Node) { c.Spread = r.duration(n, what+"spread: ") }},
 			field{"window", func(n *yaml.Node) { c.Window = r.duration(n, what+"window: ") }},
 		)

@@ -104,6 +104,7 @@ func (r *reader) join(f *file, base *Set) *Set {
 		s.conversions = overlay(s.conversions, []Conversion{c.Conversion}, func(c Conversion) event.Category { return c.From })
 	}
 	r.checkInherited(f, s)
+	s.suppression = r.joinSuppression(f, base, s)
 	r.checkCategories(f, s)
 	s.rules = r.joinRules(f, base)
 	r.checkRules(f, s)
@@ -185,13 +186,10 @@ func (r *reader) checkCategories(f *file, s *Set) {
 	}
 }
 
-// neverConvert are the categories that say nothing about the recipient.
-var neverConvert = []event.Category{event.CategoryBlockGeneral, event.CategoryBlockSpam, event.CategoryRelayDenied}
-
 func (r *reader) checkConversion(s *Set, c located2) {
 	from, ok := s.category(string(c.From))
-	if !ok || from.kind != event.Soft || slices.Contains(neverConvert, c.From) {
-		r.fail(c.line, "conversion of %s: want a category of type soft that is no block", c.From)
+	if !ok || from.kind != event.Soft || from.action != event.Watch || c.From.NeverSuppresses() {
+		r.fail(c.line, "conversion of %s: want a category of type soft that tells about the recipient: no block, spam, relay, size, challenge or transient", c.From)
 	}
 	if to, ok := s.category(string(c.To)); c.To != "" && (!ok || to.kind != event.Hard) {
 		r.fail(c.line, "conversion of %s: to: want a category of type hard, not %q", c.From, c.To)

@@ -24,7 +24,7 @@ func TestDefaultCategories(t *testing.T) {
 		},
 		"a missing domain is a DNS failure": {
 			Input{Text: "Host or domain name not found. Name service error for name=x.example type=MX: Host not found", DSN: "5.4.4", Status: event.Bounced},
-			event.Verdict{Category: "dns-failure", BounceType: event.Soft, Reason: "domain-not-found", Action: event.Watch, Rule: "domain-not-found", Compat: 21},
+			event.Verdict{Category: "dns-failure", BounceType: event.Soft, Reason: "domain-not-found", Action: event.Watch, Rule: "postfix-domain-not-found", Compat: 21},
 		},
 		"a full mailbox is watched": {
 			Input{Text: "452 4.2.2 Mailbox full", Code: 452, Enhanced: "4.2.2", Status: event.Deferred},

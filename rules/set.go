@@ -17,6 +17,7 @@ type Set struct {
 	rules       []*rule
 	categories  []category
 	conversions []Conversion
+	suppression Suppression
 	providers   providerTable
 	words       words
 

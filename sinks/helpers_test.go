@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"mtatap/config"
 	"mtatap/event"
@@ -126,8 +127,8 @@ func newFakeCluster(partitions int) *fakeCluster {
 	return &fakeCluster{partitions: partitions, log: map[int][]stored{}, inFlight: map[int]int{}}
 }
 
-func (f *fakeCluster) Produce(ctx context.Context, req *kafka.ProduceRequest) (*kafka.ProduceResponse, error) {
-	recs, size := readRecords(req.Records)
+func (f *fakeCluster) RawProduce(ctx context.Context, req *kafka.RawProduceRequest) (*kafka.ProduceResponse, error) {
+	recs, size := readRecords(req.RawRecords.Reader)
 	f.mu.Lock()
 	f.requests = append(f.requests, request{time.Now(), req.Partition, len(recs), size})
 	f.inFlight[req.Partition]++
@@ -189,9 +190,14 @@ func (f *fakeCluster) setPartitions(n int) {
 	f.partitions = n
 }
 
-func readRecords(r kafka.RecordReader) (recs []stored, size int) {
+// readRecords reads a record set as the client library does.
+func readRecords(r io.Reader) (recs []stored, size int) {
+	var set protocol.RecordSet
+	if _, err := set.ReadFrom(r); err != nil {
+		panic(err)
+	}
 	for {
-		rec, err := r.ReadRecord()
+		rec, err := set.Records.ReadRecord()
 		if err != nil {
 			return recs, size
 		}

@@ -1,6 +1,7 @@
 package sinks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
 
 	"mtatap/config"
 	"mtatap/event"
@@ -37,7 +39,7 @@ type Kafka struct {
 	cfg        config.Kafka
 	deps       Deps
 	client     kafkaClient
-	codec      kafka.Compression
+	sets       recordSets
 	disconnect func()
 	trouble    *trouble
 	partitions int // 0: not yet known
@@ -45,7 +47,7 @@ type Kafka struct {
 
 // kafkaClient is what Kafka needs of *kafka.Client.
 type kafkaClient interface {
-	Produce(context.Context, *kafka.ProduceRequest) (*kafka.ProduceResponse, error)
+	RawProduce(context.Context, *kafka.RawProduceRequest) (*kafka.ProduceResponse, error)
 	Metadata(context.Context, *kafka.MetadataRequest) (*kafka.MetadataResponse, error)
 	CreateTopics(context.Context, *kafka.CreateTopicsRequest) (*kafka.CreateTopicsResponse, error)
 }
@@ -75,7 +77,7 @@ func NewKafka(cfg config.Kafka, deps Deps) (*Kafka, error) {
 			Timeout:   attemptTimeout,
 			Transport: transport,
 		},
-		codec:      codec,
+		sets:       recordSets{codec: codec},
 		disconnect: transport.CloseIdleConnections,
 		trouble:    newTrouble(deps),
 	}, nil
@@ -270,13 +272,20 @@ func (k *Kafka) writePartition(ctx context.Context, partition int, recs []record
 func (k *Kafka) produce(ctx context.Context, partition int, recs []record) error {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	res, err := k.client.Produce(ctx, &kafka.ProduceRequest{
+	set := k.sets.get()
+	encoded, err := set.encode(recs, time.Now())
+	if err != nil {
+		return err
+	}
+	res, err := k.client.RawProduce(ctx, &kafka.RawProduceRequest{
 		Topic:        k.cfg.Topic,
 		Partition:    partition,
 		RequiredAcks: kafka.RequireAll,
-		Records:      newRecordReader(recs, time.Now()),
-		Compression:  k.codec,
+		RawRecords:   protocol.RawRecordSet{Reader: bytes.NewReader(encoded)},
 	})
+	if err == nil {
+		k.sets.put(set) // the broker has answered: nobody reads it any more
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("publish to partition %d: %w", partition, err)

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -15,19 +16,58 @@ import (
 	"mtatap/config"
 )
 
+// KafkaConnection is what programs that read and write topics need beside a sink.
+type KafkaConnection struct {
+	Client      *kafka.Client
+	Dialer      *kafka.Dialer // of consumer groups
+	Compression kafka.Compression
+	cfg         config.Kafka
+}
+
+// ConnectKafka returns the connection of cfg, for the given topics. It does not
+// connect yet; it fails only where the settings or the TLS files are unusable.
+func ConnectKafka(cfg config.Kafka, topics ...string) (*KafkaConnection, error) {
+	codec, err := compression(cfg.Compression)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTransport(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t.MetadataTopics = topics
+	return &KafkaConnection{
+		Client:      &kafka.Client{Addr: kafka.TCP(cfg.Brokers...), Timeout: attemptTimeout, Transport: t},
+		Dialer:      &kafka.Dialer{ClientID: t.ClientID, Timeout: dialTimeout, DualStack: true, TLS: t.TLS, SASLMechanism: t.SASL},
+		Compression: codec,
+		cfg:         cfg,
+	}, nil
+}
+
+// Hint says what to look at when err persists; "" if it speaks for itself.
+func (c *KafkaConnection) Hint(err error) string { return kafkaHint(err, c.cfg) }
+
+// Close closes idle connections.
+func (c *KafkaConnection) Close() { c.Client.Transport.(*kafka.Transport).CloseIdleConnections() }
+
+// KafkaPartition returns the partition of key among n, as the sink and the Java
+// client choose it.
+func KafkaPartition(key string, n int) int { return partitionOf(key, n) }
+
 func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	t := &kafka.Transport{
-		Dial:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		Dial:           dialer.DialContext,
 		DialTimeout:    dialTimeout,
 		MetadataTTL:    metadataTTL,
 		MetadataTopics: []string{cfg.Topic},
 		ClientID:       "mtatap",
 	}
 	if cfg.TLS != nil {
-		var err error
-		if t.TLS, err = newTLS(*cfg.TLS); err != nil {
+		if _, err := newTLS(*cfg.TLS); err != nil {
 			return nil, err
 		}
+		t.Dial = freshTLS{dialer, *cfg.TLS}.dial
 	}
 	if cfg.SASL != nil {
 		name, ok := saslNames[cfg.SASL.Mechanism]
@@ -37,6 +77,21 @@ func newTransport(cfg config.Kafka) (*kafka.Transport, error) {
 		t.SASL = freshSASL{name: name, cfg: *cfg.SASL}
 	}
 	return t, nil
+}
+
+// freshTLS connects with the authorities and the certificate that their files
+// hold at that time, so that renewed or corrected ones need no restart.
+type freshTLS struct {
+	dialer *net.Dialer
+	cfg    config.TLS
+}
+
+func (d freshTLS) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	settings, err := newTLS(d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	return (&tls.Dialer{NetDialer: d.dialer, Config: settings}).DialContext(ctx, network, addr)
 }
 
 func compression(name string) (kafka.Compression, error) {

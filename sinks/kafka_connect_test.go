@@ -2,15 +2,23 @@ package sinks
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"io"
 	"log"
+	"math/big"
 	"net"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go/sasl/plain"
 
@@ -123,4 +131,54 @@ func TestNewKafkaRefusesUnusableSettings(t *testing.T) {
 	if _, err := NewKafka(base, Deps{}); err == nil {
 		t.Error("no dead letters were accepted")
 	}
+}
+
+func TestKafkaReadsItsAuthoritiesAtEachConnection(t *testing.T) {
+	secure := httptest.NewUnstartedServer(nil)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	right := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	cfg := config.TLS{CAFile: filepath.Join(t.TempDir(), "ca.pem"), ServerName: "example.com"}
+	write := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(cfg.CAFile, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := freshTLS{&net.Dialer{Timeout: dialTimeout}, cfg}
+	dial := func() error {
+		conn, err := d.dial(t.Context(), "tcp", secure.Listener.Addr().String())
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	write(otherAuthority(t))
+	var unknown x509.UnknownAuthorityError
+	if err := dial(); !errors.As(err, &unknown) {
+		t.Errorf("with another authority: %v", err)
+	}
+	write(right)
+	if err := dial(); err != nil {
+		t.Errorf("with the right authority: %v", err)
+	}
+	write(nil)
+	if err := dial(); err == nil || !strings.Contains(err.Error(), "no certificate in it") {
+		t.Errorf("with an empty file: %v", err)
+	}
+}
+
+func otherAuthority(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "another"}, NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

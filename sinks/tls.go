@@ -10,7 +10,7 @@ import (
 )
 
 // newTLS returns the client settings of cfg. The authorities are read now; the
-// client certificate is read again at each connection, so that it can be renewed.
+// client certificate is read again at each connection that uses the settings.
 func newTLS(cfg config.TLS) (*tls.Config, error) {
 	c := &tls.Config{
 		MinVersion:         tls.VersionTLS12,

@@ -42,6 +42,9 @@ type Evidence struct {
 
 const (
 	textBytes = 300 // of a reply kept as evidence
+	// maxRecipient is longer than any address that can be mailed (RFC 5321 section
+	// 4.5.3.1), in UTF-8 too. What is longer comes from whoever plays with us.
+	maxRecipient = 1000
 	// aheadOfReading is how far the clock of a log may be ahead of ours.
 	aheadOfReading = 5 * time.Minute
 )
@@ -52,7 +55,7 @@ const (
 func OutcomeOf(e *event.Event) Outcome {
 	o := Outcome{Time: happened(e.Time, e.Observed)}
 	switch {
-	case e.Recipient == "" || e.NotAttempted:
+	case e.Recipient == "" || len(e.Recipient) > maxRecipient || e.NotAttempted:
 		return o
 	case e.Status == event.Delivered:
 		o.Kind = Delivery

@@ -1,11 +1,12 @@
 package suppress
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"mtatap/event"
+	"mtatap/rules"
 )
 
 // Policy says when a recipient is suppressed and for how long.
@@ -28,12 +29,22 @@ type Threshold struct {
 
 // maxMessages bounds Threshold.Messages, so that what is remembered of a
 // recipient stays bounded.
-const maxMessages = 32
+const maxMessages = rules.MaxConversionMessages
 
-// never are the categories of failures that say nothing about the recipient.
-var never = []event.Category{
-	event.CategoryBlockGeneral, event.CategoryBlockSpam, event.CategoryRelayDenied, event.CategoryMessageTooLarge,
-	event.CategoryChallengeResponse, event.CategoryTransient, event.CategoryDelivered,
+// PolicyOf returns the policy that the rules give.
+func PolicyOf(set *rules.Set) (Policy, error) {
+	s := set.Suppression()
+	p := Policy{After: map[event.Category]Threshold{}, Expires: s.Expires}
+	for _, a := range s.After {
+		p.After[a.Category] = Threshold{Messages: a.Messages, Spread: a.Spread, Window: a.Window}
+	}
+	for _, c := range set.Conversion() {
+		p.After[c.From] = Threshold{To: c.To, Messages: c.Messages, Spread: c.Spread, Window: c.Window}
+	}
+	if len(p.After) == 0 {
+		return Policy{}, errors.New("the rules have neither suppression nor conversion: nothing would ever be suppressed")
+	}
+	return p, p.Check()
 }
 
 // Check returns an error if the policy would suppress for something that never
@@ -41,7 +52,7 @@ var never = []event.Category{
 func (p Policy) Check() error {
 	for category, t := range p.After {
 		switch {
-		case slices.Contains(never, category):
+		case category.NeverSuppresses():
 			return fmt.Errorf("suppress after %s: says nothing about the recipient and must never suppress", category)
 		case t.Messages < 1 || t.Messages > maxMessages:
 			return fmt.Errorf("suppress after %s: messages: want 1 to %d, not %d", category, maxMessages, t.Messages)
@@ -60,7 +71,7 @@ func (p Policy) longestWindow() time.Duration {
 	const least = 30 * 24 * time.Hour // a late duplicate must still be known as old
 	longest := time.Duration(least)
 	for _, t := range p.After {
-		longest = max(longest, t.Window)
+		longest = max(longest, t.Window, t.Spread)
 	}
 	return longest
 }

@@ -63,6 +63,12 @@ func (s State) IsZero() bool {
 	return s.Suppression == nil && s.Reset.IsZero() && len(s.Failures) == 0
 }
 
+// Same reports whether s is what Apply made of t by changing nothing.
+func (s State) Same(t State) bool {
+	return s.Suppression == t.Suppression && s.Reset.Equal(t.Reset) && len(s.Failures) == len(t.Failures) &&
+		(len(s.Failures) == 0 || &s.Failures[0] == &t.Failures[0])
+}
+
 const (
 	maxFailures = 2 * maxMessages // of one category that are remembered
 	maxEvidence = 10              // that a suppression shows
@@ -103,14 +109,17 @@ func Expire(s State, now time.Time) (State, []Decision) {
 // Forgettable reports whether nothing in s can matter any more, so that it may be
 // forgotten.
 func (s State) Forgettable(now time.Time, p Policy) bool {
-	if s.Suppression != nil {
-		return false
-	}
+	return s.Suppression == nil && now.Sub(s.Newest()) > p.longestWindow()
+}
+
+// Newest is when something last happened that is remembered of an unsuppressed
+// recipient.
+func (s State) Newest() time.Time {
 	newest := s.Reset
 	if n := len(s.Failures); n > 0 {
 		newest = latest(newest, s.Failures[n-1].Time)
 	}
-	return now.Sub(newest) > p.longestWindow()
+	return newest
 }
 
 // deliver forgets the failures before a delivery, and releases who has taken a

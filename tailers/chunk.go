@@ -81,6 +81,9 @@ const (
 	GapMissing = "missing_remainder"
 	// GapTruncated: the file was cut while it was read and there is no copy.
 	GapTruncated = "truncated"
+	// GapCopied: the file was copied and cut while it was written, or while
+	// nobody looked; what was written in between is in neither, if anything was.
+	GapCopied = "copytruncate"
 	// GapUnreadable: a rotated file is corrupt or cannot be read to its end.
 	GapUnreadable = "unreadable"
 	// GapVacuumed: the journal no longer has the entry of the checkpoint.
@@ -88,7 +91,7 @@ const (
 )
 
 // GapKinds returns the kinds of gap of a file, for pre-initialised metrics.
-func GapKinds() []string { return []string{GapMissing, GapTruncated, GapUnreadable} }
+func GapKinds() []string { return []string{GapMissing, GapTruncated, GapCopied, GapUnreadable} }
 
 // JournalGapKinds returns the kinds of gap of a journal.
 func JournalGapKinds() []string { return []string{GapVacuumed} }

@@ -117,6 +117,64 @@ func TestARefillWhoseLastLineIsTheSameIsNoticed(t *testing.T) {
 	r.checkGaps()
 }
 
+func TestACopyOfABusyLogIsAGapAndOfAQuietOneIsNone(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(r *rig, w *writer)
+		want int
+	}{
+		{"quiet for longer than the lull", func(r *rig, w *writer) {
+			r.drain()
+			r.pass(writeLull)
+			r.drain()
+			w.copytruncate()
+		}, 0},
+		{"written to just before", func(r *rig, w *writer) {
+			r.pass(writeLull)
+			w.write(1)
+			r.drain()
+			w.copytruncate()
+		}, 1},
+		{"written to between copy and cut, which was read", func(r *rig, w *writer) {
+			r.drain()
+			r.pass(writeLull)
+			r.drain()
+			copyFile(t, r.path, r.sibling(".1"))
+			w.write(1)
+			r.drain()
+			truncate(t, r.path)
+			w.gens = append(w.gens, &written{})
+		}, 1},
+		{"not looked at for longer than the lull", func(r *rig, w *writer) {
+			r.drain()
+			r.pass(writeLull)
+			w.copytruncate()
+		}, 1},
+		{"quiet, but what it had last was not read", func(r *rig, w *writer) {
+			r.drain()
+			r.pass(writeLull)
+			r.drain()
+			w.write(1)
+			w.copytruncate()
+		}, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			w := r.writer()
+			w.write(5)
+			r.drain()
+			c.do(r, w)
+			w.write(2)
+			r.drain()
+			w.check()
+			r.checkGaps()
+			if r.copied != c.want {
+				t.Errorf("%d gaps, want %d", r.copied, c.want)
+			}
+		})
+	}
+}
+
 func TestTruncationWithoutACopyIsAGap(t *testing.T) {
 	r := newRig(t)
 	w := r.writer()

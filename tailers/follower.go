@@ -46,6 +46,7 @@ type Follower struct {
 
 	buf       buffer
 	promised  bool // the last chunk said More
+	parked    bool // Glance has closed files that are to be read
 	idle      int
 	looked    time.Time // when the path was looked at last
 	surveyed  time.Time // when the folder was
@@ -164,8 +165,35 @@ func (f *Follower) Next(ctx context.Context) (Chunk, error) {
 	}
 }
 
+// Glance looks for rotations while the caller has no use for lines, as in an
+// outage of what they go to; it is to be called every second or so then, from
+// the goroutine of Next. Rotated files of which nothing was read are noted but
+// not kept open, so that a deleted log gives its disk space back: one that is
+// gone before it could be read is a gap. An error is that of ctx.
+func (f *Follower) Glance(ctx context.Context) error {
+	f.opts.Beat()
+	if _, err := f.look(ctx); err != nil {
+		return err
+	}
+	for _, g := range f.gens {
+		if g != f.current && g.file != nil && g.offset == 0 && g.want.Offset == 0 {
+			if err := g.park(); err != nil {
+				f.log.Debug("cannot close log", "path", f.path, "err", err)
+			}
+			f.parked = true
+		}
+	}
+	return nil
+}
+
 // step returns the next chunk if there is one at once, else errEnd.
 func (f *Follower) step(ctx context.Context) (Chunk, error) {
+	if f.parked {
+		if err := f.survey(ctx); err != nil {
+			return Chunk{}, err
+		}
+		f.parked = false
+	}
 	if f.opts.Now().Sub(f.looked) >= pollInterval {
 		if _, err := f.look(ctx); err != nil {
 			return Chunk{}, err
@@ -237,9 +265,21 @@ func (f *Follower) read(ctx context.Context) (Chunk, error) {
 func (f *Follower) detach(g *generation) {
 	f.log.Info("log was truncated", "path", f.path, "offset", g.offset)
 	g.want, g.from, g.gap = g.record(), nil, GapTruncated
+	now := f.opts.Now()
+	g.quiet, g.seen = now.Sub(g.grown) >= writeLull && now.Sub(g.whole) < writeLull, g.reach
 	if err := g.close(); err != nil {
 		f.log.Debug("cannot close log", "path", f.path, "err", err)
 	}
+}
+
+// copied counts a gap unless all that was written to g, which was cut, is in
+// its copy s or was read. Whoever wrote until then may have gone on between.
+func (f *Follower) copied(g *generation, s *sighting) {
+	if g.gap != GapTruncated || g.quiet && s.kind == plain && s.info.Size() == g.seen {
+		return
+	}
+	f.opts.Events.Gap(GapCopied)
+	f.log.Warn("lines that were written between the copy of a log and its truncation may be lost; rotate by renaming", "path", f.path, "kind", GapCopied)
 }
 
 // ended finishes a compressed generation: at its end, or where it is damaged.

@@ -11,6 +11,10 @@ import (
 	"time"
 )
 
+// writeLull is how long a log must not have grown before it is believed that
+// nothing was written to it between being copied and being cut.
+const writeLull = 2 * time.Second
+
 // lastLineWait is how long a rotated file must not have grown before its last
 // line is believed to stay without a newline.
 const lastLineWait = 5 * time.Second
@@ -39,15 +43,19 @@ type generation struct {
 	rotated     bool      // no longer at the path
 	reach       int64     // how far the file was seen to reach
 	grown       time.Time // when it was last seen to grow
+	whole       time.Time // when it was last seen to have what had been read of it
 	troubled    bool      // a read error has been logged
 	unwatchable bool
 
 	// What the checkpoint says. Lines before its offset are silent; a ghost is
 	// silent as a whole, for it was finished by then.
-	want  record
-	from  *record // where silent reading starts; nil for none
-	ghost bool
-	gap   string // kind of gap if it is not found again
+	want   record
+	from   *record // where silent reading starts; nil for none
+	ghost  bool
+	gap    string // kind of gap if it is not found again
+	parked bool   // the file was there, and closed to wait for its turn
+	quiet  bool   // the file was not being written to when it was cut
+	seen   int64  // how far it had been seen to reach by then
 }
 
 // next returns the next chunk: errEnd if there is none for now, io.EOF if
@@ -100,6 +108,7 @@ func (g *generation) nextPlain(buf *buffer, limit int64, now time.Time, final bo
 		if m < n || !bytes.Equal(b[:n], g.marker) {
 			return Chunk{}, errTruncated
 		}
+		g.whole = now
 		if limit >= 0 {
 			// Silent lines must not be those of another file.
 			if ok, err := g.has(g.want); err != nil {
@@ -302,6 +311,16 @@ func (g *generation) has(r record) (bool, error) {
 
 // drained reports whether all that the file was seen to have is consumed.
 func (g *generation) drained() bool { return g.kind == plain && g.offset >= g.reach }
+
+// park closes the file of g, of which nothing was read, so that the next survey
+// looks for it again.
+func (g *generation) park() error {
+	if g.kind == plain {
+		g.first = firstBytes(g.file) // as far as it has grown
+	}
+	g.want, g.gap, g.parked = g.record(), GapMissing, true
+	return g.close()
+}
 
 // free ends decompression.
 func (g *generation) free() {

@@ -57,7 +57,7 @@ func newModel(t *testing.T, seed uint64) *model {
 func (m *model) step() {
 	r := m.r
 	name, do := "", func() {}
-	switch m.random.IntN(12) {
+	switch m.random.IntN(13) {
 	case 0, 1, 2:
 		name, do = "write", func() { m.write(1 + m.random.IntN(60)) }
 	case 3, 4:
@@ -89,6 +89,8 @@ func (m *model) step() {
 		name, do = "kill", m.kill
 	case 11:
 		name, do = "wait", func() { r.pass(time.Duration(m.random.IntN(90)) * time.Second) }
+	case 12:
+		name, do = "outage", func() { r.outage(time.Duration(m.random.IntN(4)) * time.Second) }
 	}
 	m.did = append(m.did, name)
 	do()

@@ -159,6 +159,7 @@ func (f *Follower) compareContent(ctx context.Context, seen []*sighting) error {
 				// g was truncated, and the copy was made before the last lines
 				// of it were read.
 				f.recordAsDone(s)
+				f.copied(g, s)
 				g.gap = ""
 			}
 		}
@@ -183,6 +184,7 @@ func (f *Follower) search(ctx context.Context, gens []*generation, seen []*sight
 				return err
 			}
 			if ok {
+				f.copied(g, s)
 				f.settle(s, g)
 			}
 		}
@@ -279,7 +281,8 @@ func (f *Follower) giveUp() {
 		if g.file != nil {
 			return false
 		}
-		if g.gap != "" && g.want.Offset > 0 && !g.ghost {
+		unread := g.want.Offset > 0 || g.parked && g.want.Lead.Length > 0
+		if g.gap != "" && unread && !g.ghost {
 			f.opts.Events.Gap(g.gap)
 			f.log.Warn("what followed in a log file is gone", "path", f.path, "offset", g.want.Offset, "kind", g.gap)
 		}

@@ -1,4 +1,4 @@
-// Package lab is a mail laboratory on loopback for the end-to-end tests: a
+// Package lab is a mail laboratory on loopback for the end-to-end tests. It has a
 // scripted SMTP server that plays the remote side and remembers what it really
 // said (the oracle), and real mail servers, each in a folder of its own, that
 // deliver to it and write real logs.

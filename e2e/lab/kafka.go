@@ -55,8 +55,8 @@ type KafkaRecord struct {
 	Headers    map[string]string
 }
 
-// Kafka is a real single-node Apache Kafka in KRaft mode on loopback, that
-// creates no topic by itself. It ends with its test.
+// Kafka is a real Apache Kafka broker in KRaft mode on loopback, that creates
+// no topic by itself. It ends with its test.
 type Kafka struct {
 	t        testing.TB
 	dir      string
@@ -66,19 +66,24 @@ type Kafka struct {
 	broker   *exec.Cmd
 }
 
-// StartKafka formats a new store, starts a broker on it and waits until it
-// answers.
+// StartKafka formats a new store, starts a single broker on it and waits until
+// it answers.
 func StartKafka(t testing.TB, opts KafkaOptions) *Kafka {
 	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatalf("find cache folder: %v", err)
-	}
-	k := &Kafka{t: t, dir: t.TempDir(), libs: filepath.Join(cache, "mtatap-e2e", "kafka", "libs")}
+	k := newKafka(t, opts, kafkaAddrs(t, 4))
+	k.Restart()
+	return k
+}
+
+// newKafka formats a store for a broker on addrs: of its plain-text listener,
+// of its controller, and of its secure listeners.
+func newKafka(t testing.TB, opts KafkaOptions, addrs []string) *Kafka {
+	t.Helper()
+	k := &Kafka{t: t, dir: t.TempDir(), libs: cacheDir(t, "kafka", "libs")}
 	if jars, _ := filepath.Glob(filepath.Join(k.libs, "kafka_*.jar")); len(jars) == 0 {
 		t.Fatal("Kafka is not installed: run .ci/install (Kafka)")
 	}
-	k.configure(opts)
+	k.configure(opts, addrs)
 	format := []string{"format", "--cluster-id", "bXRhdGFwLWUyZS10ZXN0cw", "--config", k.path("server.properties")}
 	if opts.Secure {
 		for _, mechanism := range []string{"SCRAM-SHA-256", "SCRAM-SHA-512"} {
@@ -94,8 +99,15 @@ func StartKafka(t testing.TB, opts KafkaOptions) *Kafka {
 			t.Logf("end of Kafka's log:\n%s", log[max(0, len(log)-4000):])
 		}
 	})
-	k.Restart()
 	return k
+}
+
+// For returns k for use in the test t, which runs beside others. t must not end
+// after the test that started k, nor kill or suspend it.
+func (k *Kafka) For(t testing.TB) *Kafka {
+	mine := *k
+	mine.t = t
+	return &mine
 }
 
 // Addr is the address of the plain-text listener.
@@ -110,7 +122,7 @@ func (k *Kafka) CreateTopic(topic string, partitions int, config map[string]stri
 	k.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	req := kafka.TopicConfig{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}
+	req := kafka.TopicConfig{Topic: topic, NumPartitions: partitions, ReplicationFactor: -1}
 	for _, name := range sorted(config) {
 		req.ConfigEntries = append(req.ConfigEntries, kafka.ConfigEntry{ConfigName: name, ConfigValue: config[name]})
 	}
@@ -152,6 +164,13 @@ func (k *Kafka) signal(s syscall.Signal) {
 // killed it if it runs, and waits until it answers.
 func (k *Kafka) Restart() {
 	k.t.Helper()
+	k.start()
+	k.await()
+}
+
+// start starts the broker and waits for nothing.
+func (k *Kafka) start() {
+	k.t.Helper()
 	k.Kill()
 	log, err := os.OpenFile(k.path("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -164,7 +183,12 @@ func (k *Kafka) Restart() {
 		k.broker = nil
 		k.t.Fatalf("start Kafka: %v", err)
 	}
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+}
+
+// await waits until the broker answers.
+func (k *Kafka) await() {
+	k.t.Helper()
+	for deadline := time.Now().Add(3 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := k.answers()
 		if err == nil {
 			return
@@ -178,7 +202,7 @@ func (k *Kafka) Restart() {
 // answers asks for the cluster's brokers: a broker that is not yet unfenced
 // does not name itself.
 func (k *Kafka) answers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client, done := k.client()
 	defer done()
@@ -192,7 +216,7 @@ func (k *Kafka) answers() error {
 // ReadAll returns what the topic holds now, by partition and offset.
 func (k *Kafka) ReadAll(topic string) []KafkaRecord {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	client, done := k.client()
 	defer done()
@@ -285,8 +309,7 @@ func (k *Kafka) java(heap, class string, args ...string) *exec.Cmd {
 }
 
 // configure writes server.properties and, for secure listeners, certificates.
-func (k *Kafka) configure(opts KafkaOptions) {
-	addrs := kafkaAddrs(k.t, 4)
+func (k *Kafka) configure(opts KafkaOptions, addrs []string) {
 	k.addr = addrs[0]
 	settings := map[string]string{
 		"process.roles":                            "broker,controller",
@@ -402,6 +425,9 @@ func newAuthority(t testing.TB) *authority {
 	a.key, a.pem = sign(t, a.cert, a.cert, nil)
 	return a
 }
+
+// OtherAuthority returns the certificate of an authority that no broker knows.
+func OtherAuthority(t testing.TB) []byte { return newAuthority(t).pem }
 
 // issue returns a certificate for name, valid on loopback, and its key.
 func (a *authority) issue(t testing.TB, name string) (cert, key []byte) {

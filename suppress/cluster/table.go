@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"mtatap/suppress"
+	"mtatap/suppress/store"
+)
+
+// Table is the list of suppressions as the topic has it, kept in a store.
+type Table struct {
+	kafka      *Kafka
+	topic      string
+	partitions []int
+	parts      []*store.Part
+	failed     func(error)
+	behind     atomic.Int32 // partitions whose end has not been reached yet
+}
+
+// NewTable returns the table of the first n partitions of the suppressions topic. It
+// reads nothing yet.
+func NewTable(k *Kafka, t Topics, n int, s *store.Store, failed func(error)) *Table {
+	table := &Table{kafka: k, topic: t.Suppressions, failed: failed}
+	for i := range n {
+		table.partitions = append(table.partitions, i)
+		table.parts = append(table.parts, s.Part(fmt.Sprintf("table/%d", i)))
+	}
+	table.behind.Store(int32(n))
+	return table
+}
+
+// Only leaves one partition in the table.
+func (t *Table) Only(partition int) {
+	t.partitions, t.parts = []int{partition}, t.parts[partition:partition+1]
+	t.behind.Store(1)
+}
+
+// tableMark is how far a partition has been read.
+type tableMark struct {
+	Next int64 `json:"next"`
+	Last stamp `json:"last"`
+}
+
+// CaughtUp reports whether all that was in the topic at the start has been read.
+func (t *Table) CaughtUp() bool { return t.behind.Load() == 0 }
+
+// Follow reads the topic until ctx ends, whose error it returns.
+func (t *Table) Follow(ctx context.Context) error { return t.read(ctx, true) }
+
+// CatchUp reads the topic to its present end.
+func (t *Table) CatchUp(ctx context.Context) error { return t.read(ctx, false) }
+
+func (t *Table) read(ctx context.Context, on bool) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range t.partitions {
+		group.Go(func() error { return t.readPartition(ctx, t.partitions[i], t.parts[i], on) })
+	}
+	return group.Wait()
+}
+
+func (t *Table) readPartition(ctx context.Context, partition int, part *store.Part, on bool) error {
+	var m tableMark
+	if text := part.Mark(); text != nil && json.Unmarshal(text, &m) != nil {
+		m = tableMark{}
+	}
+	var first, end int64
+	err := persist(ctx, t.failed, func() (err error) {
+		first, end, err = t.kafka.bounds(ctx, t.topic, partition)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if m.Next > end || m.Next < first {
+		if err := part.Drop(); err != nil {
+			return err
+		}
+		m = tableMark{Next: first}
+	}
+	for caughtUp := false; ; {
+		if !caughtUp && m.Next >= end {
+			caughtUp = true
+			t.behind.Add(-1)
+		}
+		if caughtUp && !on {
+			return nil
+		}
+		next, changes := m, store.Changes{}
+		err := persist(ctx, t.failed, func() error {
+			got, err := t.kafka.fetch(ctx, t.topic, partition, m.Next, func(_ int64, key, value []byte, at stamp) error {
+				if at.before(next.Last) || len(key) == 0 {
+					return nil
+				}
+				next.Last = at
+				changes[string(key)] = bytes.Clone(value)
+				return nil
+			})
+			if err != nil {
+				next, changes = m, store.Changes{}
+				return err
+			}
+			next.Next = got.next
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if next.Next == m.Next {
+			continue
+		}
+		text, err := json.Marshal(next)
+		if err != nil {
+			return fmt.Errorf("encode mark: %w", err)
+		}
+		if err := part.Apply(changes, text); err != nil {
+			return err
+		}
+		m = next
+	}
+}
+
+// Get returns the suppression of recipient, nil if there is none.
+func (t *Table) Get(recipient string) (*suppress.Record, error) {
+	for _, part := range t.parts {
+		var text []byte
+		if err := part.View(func(get func(string) []byte) error { text = bytes.Clone(get(recipient)); return nil }); err != nil {
+			return nil, err
+		}
+		if text != nil {
+			r, err := suppress.DecodeRecord(text)
+			if err != nil || r.Lapsed(time.Now()) {
+				return nil, err
+			}
+			return &r, nil
+		}
+	}
+	return nil, nil
+}
+
+// Each calls f for each suppression, in the order of recipients in each partition,
+// until f returns an error. Records that are none are skipped.
+func (t *Table) Each(f func(suppress.Record) error) error {
+	now := time.Now()
+	for _, part := range slices.All(t.parts) {
+		err := part.Each("", func(_ string, value []byte) (bool, error) {
+			r, err := suppress.DecodeRecord(value)
+			if err != nil || r.Lapsed(now) {
+				return true, nil
+			}
+			return true, f(r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
