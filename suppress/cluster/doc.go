@@ -16,6 +16,6 @@
 // group's generation ends, and asks the group before it writes when it has not been
 // heard for a while, as after a suspended machine.
 //
-// The package must never decide by itself, commit an offset before what came of it
-// is acknowledged, or write for a partition that another owner has claimed.
+// The package must never decide by itself, and never write for a partition that it
+// does not own.
 package cluster
