@@ -39,10 +39,11 @@ var mayImport = map[string][]string{
 
 	"e2e/suppress": {"e2e/lab"},
 
-	"bench":     {"bench/logs"},
-	"testdata":  {},
-	"grafana":   {},
-	"packaging": {},
+	"bench":        {"bench/logs"},
+	"testdata":     {},
+	"grafana":      {},
+	"packaging":    {},
+	"e2e/security": {"e2e/lab"},
 
 	"rules/review":   {"event", "rules"},
 	"bench/generate": {"bench/logs"},
