@@ -17,7 +17,7 @@ import (
 // What only the reader can see: other files, other settings, the order of keys,
 // the form of the YAML itself.
 var beyondSchema = []string{
-	"duplicate-keys", "files-missing", "files-unusable", "merge-key", "nesting",
+	"duplicate-keys", "files-missing", "files-unusable", "merge-key",
 	"secrets-open-to-others", "second-document", "sink-file-twice", "source-twice", "tag",
 	"timezone", "globs", "environment",
 }

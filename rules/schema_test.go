@@ -21,7 +21,7 @@ import (
 // mappings are the functions that read a mapping, and what the schema calls it.
 var mappings = map[string]string{
 	"file": "", "rule": "rule", "examples": "example", "categories": "category",
-	"conversions": "conversion", "providers": "provider", "codes": "code",
+	"conversions": "conversion", "providers": "provider", "codes": "code", "suppression": "suppression",
 }
 
 func TestTheSchemaHasExactlyTheKeysThatAreRead(t *testing.T) {
