@@ -18,6 +18,8 @@ var (
 	spokenOf = regexp.MustCompile("`mtatap ([a-z]+)([^`]*)`")
 	searched = regexp.MustCompile(`journalctl .*\| grep (?:-E )?'([^']+)'`)
 	logged   = regexp.MustCompile(`\.(?:Error|Warn|Info)\("([^"]+)"`)
+	question = regexp.MustCompile(`jq -[a-z]+ '([^']+)'`)
+	askedFor = regexp.MustCompile(`(?:^|[ (\[.a-z])\.([a-z_]+)`)
 	flagName = regexp.MustCompile(`--[a-z][a-z.-]+`)
 )
 
@@ -130,12 +132,39 @@ func TestEveryCommandSpokenOfExists(t *testing.T) {
 					continue // its commands have flags of their own
 				}
 				for _, flag := range flagName.FindAllString(m[2], -1) {
-					if !strings.Contains(help[name], flag) {
+					if !regexp.MustCompile(flag + `[ ,\n]`).MatchString(help[name]) {
 						t.Errorf("%s:%d: mtatap %s has no flag %s", p.name, l.number, name, flag)
 					}
 				}
 			}
 		}
+	}
+}
+
+// A question for a field that no event has would be answered by silence.
+func TestEveryQuestionToEventsAsksForTheirFields(t *testing.T) {
+	var fields []string
+	for _, f := range readSchema(t, "event").at("properties").fields() {
+		fields = append(fields, f.name)
+		for _, sub := range subFields(f.node) {
+			fields = append(fields, sub.name)
+		}
+	}
+	asked := 0
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			for _, question := range question.FindAllStringSubmatch(b.text, -1) {
+				for _, m := range askedFor.FindAllStringSubmatch(question[1], -1) {
+					asked++
+					if !slices.Contains(fields, m[1]) {
+						t.Errorf("%s:%d: events have no field %q", p.name, b.number, m[1])
+					}
+				}
+			}
+		}
+	}
+	if asked < 20 {
+		t.Errorf("only %d fields are asked for", asked)
 	}
 }
 

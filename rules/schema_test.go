@@ -21,7 +21,7 @@ import (
 // mappings are the functions that read a mapping, and what the schema calls it.
 var mappings = map[string]string{
 	"file": "", "rule": "rule", "examples": "example", "categories": "category",
-	"conversions": "conversion", "providers": "provider", "codes": "code", "suppression": "suppression",
+	"conversions": "conversion", "suppression": "suppression", "providers": "provider", "codes": "code",
 }
 
 func TestTheSchemaHasExactlyTheKeysThatAreRead(t *testing.T) {
@@ -134,7 +134,7 @@ func TestTheSchemaKnowsTheWordsThatAreRead(t *testing.T) {
 }
 
 // What only the reader can see: references, expressions, examples, repeated keys.
-var beyondSchema = []string{"alias", "disable", "duplicate-key", "example", "impossible", "no-categories", "phrase", "rule-and-example", "two-documents"}
+var beyondSchema = []string{"alias", "disable", "duplicate-key", "example", "impossible", "no-categories", "phrase", "rule-and-example", "suppression-inherited", "two-documents"}
 
 func TestTheSchemaRefusesMistakesOfStructure(t *testing.T) {
 	schema := compiledSchema(t)

@@ -14,6 +14,8 @@
 // suppressions carries the epoch of its writer and a sequence number; readers pass
 // over what a former owner or a late retry wrote after that. An owner stops when the
 // group's generation ends, and asks the group before it writes when it has not been
-// heard for a while, as after a suspended machine. The package must never write a
-partition that it has not claimed.
+// heard for a while, as after a suspended machine.
+//
+// The package must never decide by itself, and never write for a partition that it
+// does not own.
 package cluster

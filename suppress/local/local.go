@@ -4,8 +4,7 @@
 // States and the decisions that follow from them are written in one transaction, the
 // decisions to an outbox, from where they are published; a batch counts as written
 // when all publishers have taken its decisions. A crash can only repeat a decision,
-// as it was. The package must never acknowledge a batch whose decisions are not
-// published.
+// as it was. The package must never decide by itself.
 package local
 
 import (
