@@ -166,17 +166,6 @@ func (p *instance) memory() int {
 	return kib >> 10
 }
 
-// call runs a command of the program and returns what it printed.
-func call(t *testing.T, args ...string) (string, error) {
-	t.Helper()
-	cmd := exec.Command(binary, args...)
-	out, err := cmd.Output()
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
-		return string(out), fmt.Errorf("%w: %s", err, exit.Stderr)
-	}
-	return string(out), err
-}
-
 // until polls for a state of another process, which nothing announces.
 func until(t *testing.T, limit time.Duration, what string, reached func() bool) {
 	t.Helper()

@@ -33,10 +33,9 @@ const (
 
 // record is a record to write, or one that was read. A nil value is a tombstone.
 type record struct {
-	key    string
-	value  []byte
-	stamp  stamp
-	offset int64
+	key   string
+	value []byte
+	stamp stamp
 }
 
 // stamp orders the writes to a partition: by the claim of the writer, then by its

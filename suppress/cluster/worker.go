@@ -24,7 +24,6 @@ type worker struct {
 	next      int64     // offset behind the last event that is done
 	confirmed time.Time // when the group last knew us
 	clock     time.Time // the newest time of an event
-	sweepAt   string    // recipient to sweep on from
 }
 
 const (
