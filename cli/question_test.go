@@ -84,20 +84,6 @@ func distinctQuestions(tb testing.TB, n int) []byte {
 	return b.Bytes()
 }
 
-func TestAReplyInJSONCostsFewAllocations(t *testing.T) {
-	c, set := newTestClassify(t)
-	const replies = 500
-	lines := distinctQuestions(t, replies)
-	w := bufio.NewWriterSize(io.Discard, 64<<10)
-	if n := testing.AllocsPerRun(5, func() {
-		if err := c.each(bytes.NewReader(lines), w, set); err != nil {
-			t.Fatal(err)
-		}
-	}); n > 3.5*replies {
-		t.Errorf("%v allocations for %d replies, want the three strings of each", n, replies)
-	}
-}
-
 func BenchmarkClassifyJSON(b *testing.B) {
 	c, set := newTestClassify(b)
 	const replies = 20_000
