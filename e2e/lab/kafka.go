@@ -120,7 +120,7 @@ func (k *Kafka) Security() KafkaSecurity { return k.security }
 // the topic's settings.
 func (k *Kafka) CreateTopic(topic string, partitions int, config map[string]string) {
 	k.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	req := kafka.TopicConfig{Topic: topic, NumPartitions: partitions, ReplicationFactor: -1}
 	for _, name := range sorted(config) {
@@ -128,12 +128,33 @@ func (k *Kafka) CreateTopic(topic string, partitions int, config map[string]stri
 	}
 	client, done := k.client()
 	defer done()
-	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{req}})
-	if err == nil {
-		err = res.Errors[topic]
-	}
+	err := patiently(ctx, func() error {
+		res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{req}})
+		if err == nil {
+			err = res.Errors[topic]
+		}
+		if errors.Is(err, kafka.TopicAlreadyExists) {
+			return nil // a try that was said to have failed
+		}
+		return err
+	})
 	if err != nil {
 		k.t.Fatalf("create topic %s: %v", topic, err)
+	}
+}
+
+// patiently does what it is given until it succeeds or ctx ends: on a busy machine
+// a broker is away for moments.
+func patiently(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -220,7 +241,11 @@ func (k *Kafka) ReadAll(topic string) []KafkaRecord {
 	defer cancel()
 	client, done := k.client()
 	defer done()
-	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	var meta *kafka.MetadataResponse
+	err := patiently(ctx, func() (err error) {
+		meta, err = client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+		return err
+	})
 	if err != nil {
 		k.t.Fatalf("ask for topic %s: %v", topic, err)
 	}
