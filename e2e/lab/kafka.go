@@ -128,12 +128,18 @@ func (k *Kafka) CreateTopic(topic string, partitions int, config map[string]stri
 	}
 	client, done := k.client()
 	defer done()
-	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{req}})
-	if err == nil {
-		err = res.Errors[topic]
-	}
-	if err != nil {
-		k.t.Fatalf("create topic %s: %v", topic, err)
+	for again := false; ; again = true {
+		res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{req}})
+		if err == nil {
+			err = res.Errors[topic]
+		}
+		switch {
+		case err == nil, again && errors.Is(err, kafka.TopicAlreadyExists):
+			return
+		case !errors.Is(err, kafka.BrokerNotAvailable) || ctx.Err() != nil:
+			k.t.Fatalf("create topic %s: %v", topic, err)
+		}
+		time.Sleep(200 * time.Millisecond) // a busy broker may lose touch with itself for a moment
 	}
 }
 
