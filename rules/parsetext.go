@@ -171,10 +171,17 @@ func innerCodes(text, enhanced string) (int, string) {
 	return 0, enhanced
 }
 
-// hasCode is a quick look whether text has a reply code of a failure.
+// hasCode is a quick look whether text has a reply code of a failure that stands
+// by itself.
 func hasCode(text string) bool {
 	for i := 0; i+2 < len(text); i++ {
-		if c := text[i]; (c == '4' || c == '5') && text[i+1]-'0' < 10 && text[i+2]-'0' < 10 {
+		if c := text[i]; (c != '4' && c != '5') || text[i+1]-'0' > 9 || text[i+2]-'0' > 9 {
+			continue
+		}
+		if i > 0 && strings.IndexByte(" :<(\t\n\f\r", text[i-1]) < 0 {
+			continue
+		}
+		if i+3 == len(text) || strings.IndexByte(" -:", text[i+3]) >= 0 {
 			return true
 		}
 	}
