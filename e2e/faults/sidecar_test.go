@@ -86,6 +86,7 @@ func (s *sidecar) launch() {
 	defer log.Close()
 	s.process = exec.Command(binary, "run", "--config.file", s.writeConfig())
 	s.process.Stdout, s.process.Stderr = log, log
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that was killed
 	if err := s.process.Start(); err != nil {
 		s.process = nil
 		s.t.Fatalf("start mtatap: %v", err)

@@ -329,7 +329,7 @@ func (k *Kafka) java(heap, class string, args ...string) *exec.Cmd {
 		"-cp", filepath.Join(k.libs, "*"), class,
 	}
 	cmd := exec.Command("java", append(flags, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
