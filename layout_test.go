@@ -35,11 +35,12 @@ var mayImport = map[string][]string{
 	"tailers": {"event"},
 	"event":   {},
 	"e2e":     {"e2e/lab"},
-	"e2e/lab": {"event"},
+	"e2e/lab": {"e2e/port", "event"},
 
+	"e2e/port":     {},
 	"e2e/suppress": {"e2e/lab"},
 
-	"bench":        {"bench/logs"},
+	"bench":        {"bench/logs", "e2e/port"},
 	"testdata":     {},
 	"grafana":      {},
 	"packaging":    {},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"mtatap/e2e/port"
 )
 
 // broker is a real Kafka on loopback, with the memory and compiler that Kafka's
@@ -35,9 +36,14 @@ func (b *bench) broker(ctx context.Context) (*broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := freeAddresses(2)
-	if err != nil {
-		return nil, err
+	var addrs [2]string
+	for i := range addrs {
+		addr, release, err := port.Reserve(loopback)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		addrs[i] = addr.String()
 	}
 	k := &broker{dir: dir, libs: libs, addr: addrs[0]}
 	k.client = &kafka.Client{Addr: kafka.TCP(k.addr), Timeout: 20 * time.Second, Transport: &kafka.Transport{MetadataTTL: time.Second}}
@@ -137,18 +143,4 @@ func (k *broker) count(ctx context.Context, topic string) (int, error) {
 		n += int(p.LastOffset)
 	}
 	return n, nil
-}
-
-// freeAddresses returns addresses where nothing listens.
-func freeAddresses(n int) ([]string, error) {
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find port: %w", err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs, nil
 }

@@ -6,8 +6,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mtatap/bench/logs"
+	"mtatap/e2e/port"
 )
 
 // sidecar is a running `mtatap run`.
@@ -23,15 +24,17 @@ type sidecar struct {
 	web string
 }
 
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
 // sidecar starts `mtatap run` with args; its events go to stdout, nil throws them
 // away.
 func (b *bench) sidecar(stdout io.Writer, args ...string) (*sidecar, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := port.Reserve(loopback)
 	if err != nil {
-		return nil, fmt.Errorf("find port: %w", err)
+		return nil, err
 	}
-	web := l.Addr().String()
-	l.Close()
+	defer release()
+	web := addr.String()
 	cmd := exec.Command(b.mtatap, append([]string{"run", "--log.level", "error", "--web.listen-address", web}, args...)...)
 	cmd.Stdout = stdout
 	p, err := start(cmd)

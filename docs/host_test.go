@@ -11,16 +11,19 @@ import (
 	"errors"
 	"io/fs"
 	"math/big"
-	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"mtatap/e2e/port"
 )
 
 // rulesVariable names the environment variable with the default rules file.
@@ -256,14 +259,10 @@ func (h *host) check(err error) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, release, err := port.Reserve(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Cleanup(release)
+	return strconv.Itoa(int(addr.Port()))
 }

@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mtatap/e2e/port"
 )
 
 // MTA is a real mail server that the lab started. It ends with its test.
@@ -149,14 +151,16 @@ func routeTable(routes map[string]netip.AddrPort, format string) string {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	addr, err := freeAddr(netip.MustParseAddr("127.0.0.1"))
+	addr, release, err := port.Reserve(netip.MustParseAddr("127.0.0.1"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(release)
 	return int(addr.Port())
 }
 
-// FreeAddr returns an address of 127.0.0.1 that was free just now.
+// FreeAddr returns an address of 127.0.0.1 where nothing listens, reserved until
+// the test ends.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	return loopback(freePort(t))

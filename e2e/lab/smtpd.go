@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mtatap/e2e/port"
 )
 
 // Server is the scripted remote side: a listener for each domain of its scripts,
@@ -19,6 +21,7 @@ type Server struct {
 	oracle    oracle
 	listeners map[string]net.Listener // by recipient domain
 	closed    netip.AddrPort          // without a listener
+	release   func()                  // of closed
 
 	mu       sync.Mutex
 	sessions int
@@ -42,12 +45,12 @@ func StartServer(scripts []Script) (*Server, error) {
 		s.listeners[domain] = l
 		s.wg.Go(func() { s.serve(l, domain) })
 	}
-	closed, err := freeAddr(addr)
+	closed, release, err := port.Reserve(addr)
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
-	s.closed = closed
+	s.closed, s.release = closed, release
 	return s, nil
 }
 
@@ -75,6 +78,9 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
+	if s.release != nil {
+		s.release()
+	}
 }
 
 func (s *Server) domains() []string {
@@ -319,13 +325,3 @@ func path(s string) string {
 }
 
 func address(l net.Listener) netip.AddrPort { return l.Addr().(*net.TCPAddr).AddrPort() }
-
-// freeAddr returns a port of addr that was free just now.
-func freeAddr(addr netip.Addr) (netip.AddrPort, error) {
-	l, err := net.Listen("tcp", netip.AddrPortFrom(addr, 0).String())
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("find free port: %w", err)
-	}
-	defer l.Close()
-	return address(l), nil
-}

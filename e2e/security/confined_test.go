@@ -106,7 +106,7 @@ func TestMtatapDoesItsWorkUnderTheRestrictionsOfItsUnit(t *testing.T) {
 
 	log := s.file(t, s.logs, "mail.log", bounce("first@remote.example"), groupAdm)
 	rules := s.file(t, s.programs, "rules.yaml", fmt.Sprintf(confinedRules, "one", "rule-one"), confinedUser)
-	addr := freeAddr(t, "127.0.0.1")
+	addr := lab.FreeAddr(t)
 	events := filepath.Join(s.state, "events.ndjson")
 	config := s.file(t, s.programs, "mtatap.yaml", fmt.Sprintf(`sources:
   - {path: %s, format: postfix, start: beginning}

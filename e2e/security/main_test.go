@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -156,17 +155,6 @@ func (p *process) stop() {
 	case <-time.After(20 * time.Second):
 		p.t.Fatal("mtatap did not stop when asked to")
 	}
-}
-
-// freeAddr returns a free address of host.
-func freeAddr(t *testing.T, host string) string {
-	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // bounce is a log line of Postfix about a failed delivery to to.
