@@ -45,23 +45,26 @@ func (k *Kafka) prepare(ctx context.Context, t Topics, create bool) (int, error)
 		}
 		return 0, k.create(ctx, kafka.TopicConfig{Topic: t.Events, NumPartitions: -1, ReplicationFactor: -1})
 	}
-	var wrong []string
+	var wrong, missing []string
 	for _, name := range t.compacted() {
 		switch found[name] {
 		case n:
 		case 0:
-			if !create {
-				wrong = append(wrong, fmt.Sprintf("topic %s does not exist: create it with %d partitions and cleanup.policy=compact, or set create_topic: true", name, n))
+			if create {
+				missing = append(missing, name)
 				continue
 			}
-			return 0, k.create(ctx, kafka.TopicConfig{Topic: name, NumPartitions: n, ReplicationFactor: -1,
-				ConfigEntries: []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}})
+			wrong = append(wrong, fmt.Sprintf("topic %s does not exist: create it with %d partitions and cleanup.policy=compact, or set create_topic: true", name, n))
 		default:
 			wrong = append(wrong, fmt.Sprintf("topic %s has %d partitions, but %s has %d: they must be as many; make %s anew, or choose another name for it", name, found[name], t.Events, n, name))
 		}
 	}
 	if len(wrong) > 0 {
 		return 0, final("%s", strings.Join(wrong, "\n"))
+	}
+	if len(missing) > 0 { // only now: a refused start makes none
+		return 0, k.create(ctx, kafka.TopicConfig{Topic: missing[0], NumPartitions: n, ReplicationFactor: -1,
+			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}})
 	}
 	return n, k.checkCompaction(ctx, t.compacted())
 }
