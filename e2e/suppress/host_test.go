@@ -104,20 +104,33 @@ suppress: {store: %s, file: %s, webhook: {url: %q}}
 // suppressed, and nobody else; strange addresses are left out.
 func expectMaps(t *testing.T, config string, want map[string]string, strange []string) {
 	t.Helper()
+	dir, err := os.MkdirTemp("", "mtatap-e2e-maps-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755) // Exim reads as its own user
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	export := func(format string) (path string) {
 		text, trouble, err := mtatap(t, "suppress", "export", "--config.file", config, "--format", format)
 		if err != nil || !strings.Contains(trouble, fmt.Sprintf("%d addresses are left out", len(strange))) {
 			t.Errorf("export of %s: %v, %q", format, err, trouble)
 		}
-		return save(t, filepath.Join(t.TempDir(), format), text)
+		path = save(t, filepath.Join(dir, format), text)
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
+	postfix, exim := export("postfix-access"), export("exim-lsearch")
 	asked := []string{"user.3@text.example", "nobody@text.example", "text.example", "gone@text.example"}
 	for address := range want {
 		asked = append(asked, address)
 	}
 	found := map[string]map[string]string{
-		"Postfix": lab.PostfixLookups(t, export("postfix-access"), asked),
-		"Exim":    lab.EximLookups(t, export("exim-lsearch"), asked),
+		"Postfix": lab.PostfixLookups(t, postfix, asked),
+		"Exim":    lab.EximLookups(t, exim, asked),
 	}
 	like := map[string]*regexp.Regexp{
 		"Postfix": regexp.MustCompile(`^REJECT 5\.1\.1 suppressed: (user-unknown|mailbox-full) since 2026-\d\d-\d\d$`),
@@ -134,6 +147,45 @@ func expectMaps(t *testing.T, config string, want map[string]string, strange []s
 			}
 		}
 	}
+	expectRefusals(t, "Postfix", `^554 5\.1\.1 <%s>: Recipient address rejected: suppressed: `, want, func(few []string) map[string]string {
+		return lab.PostfixRefusals(t, example(t, "postfix.cf", "/etc/postfix/suppressed", postfix), few)
+	})
+	expectRefusals(t, "Exim", `^550 5\.1\.1 suppressed (?:user-unknown|mailbox-full) since `, want, func(few []string) map[string]string {
+		return lab.EximRefusals(t, example(t, "exim.acl", "/etc/exim4/suppressed", exim), few)
+	})
+}
+
+// expectRefusals fails unless a mail server refuses who is suppressed, however
+// written, and nobody else.
+func expectRefusals(t *testing.T, mta, like string, want map[string]string, ask func([]string) map[string]string) {
+	t.Helper()
+	few := []string{"nobody@text.example", "last@text.example", "LAST@Text.Example", "other@text.example"}
+	refused := ask(few)
+	for _, address := range few {
+		if want[strings.ToLower(address)] == "" {
+			if answer := refused[address]; answer != "" {
+				t.Errorf("%s refuses %s: %s", mta, address, answer)
+			}
+			continue
+		}
+		pattern := strings.Replace(like, "%s", regexp.QuoteMeta(address), 1)
+		if !regexp.MustCompile(pattern).MatchString(refused[address]) {
+			t.Errorf("%s says %q to %s, who is suppressed; want %s", mta, refused[address], address, pattern)
+		}
+	}
+}
+
+// example is a file of the folder examples with another path in it.
+func example(t *testing.T, name, path, another string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../examples/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), path) {
+		t.Fatalf("%s does not name %s", name, path)
+	}
+	return strings.ReplaceAll(string(text), path, another)
 }
 
 // stored returns the lines of a file that are complete, none if there is no file.
