@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,8 @@ const jsonOverhead = 500
 
 // encode makes the JSON of each event, all in one arena.
 func (b *batch) encode(enc *event.Encoder) {
+	b.arena = slices.Grow(b.arena, b.size)
+	b.ends = slices.Grow(b.ends, len(b.events))
 	for i := range b.events {
 		b.arena = enc.Append(b.arena, &b.events[i])
 		b.ends = append(b.ends, len(b.arena))

@@ -22,8 +22,9 @@ type Input interface {
 	Next(ctx context.Context) (tailers.Chunk, error)
 }
 
-// Limits bound a batch. It is handed on when it reaches one of them, or as soon
-// as its source has nothing more to read.
+// Limits bound what a sink is given at once, which is several batches while it is
+// busy. A batch is handed on when it reaches its part of them, or as soon as its
+// source has nothing more to read.
 type Limits struct {
 	Events int
 	Bytes  int
@@ -57,6 +58,7 @@ type reader struct {
 	unparsed   []UnparsedLine
 	saved      time.Time // when memory last went into a batch
 	atEnd      bool      // the last chunk left nothing to read
+	begun      bool      // a batch with events was handed on
 
 	// Of the goroutine that decides.
 	scratch []byte
@@ -194,7 +196,11 @@ func (r *reader) decide(b *batch) {
 }
 
 func (r *reader) full(now time.Time) bool {
-	return len(r.batch.events) >= r.limits.Events || r.batch.size >= r.limits.Bytes || now.Sub(r.batch.read) >= r.limits.Linger
+	b := r.batch
+	if len(b.events) > 0 && !r.begun { // shows at once that something comes
+		return true
+	}
+	return len(b.events)*queuedBatches >= r.limits.Events || b.size*queuedBatches >= r.limits.Bytes || now.Sub(b.read) >= r.limits.Linger
 }
 
 // handOn gives the current batch on to be decided. It blocks while a sink that is
@@ -207,7 +213,7 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 	if b == nil {
 		return nil
 	}
-	r.batch = nil
+	r.batch, r.begun = nil, r.begun || len(b.events) > 0
 	if b.caughtUp = caughtUp; r.position != nil {
 		b.position = r.position()
 	}
