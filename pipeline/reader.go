@@ -57,6 +57,7 @@ type reader struct {
 	deliveries []event.Delivery
 	unparsed   []UnparsedLine
 	saved      time.Time // when memory last went into a batch
+	remembered int       // how long it was
 	atEnd      bool      // the last chunk left nothing to read
 	begun      bool      // a batch with events was handed on
 
@@ -218,7 +219,9 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 		b.position = r.position()
 	}
 	if now := r.now(); r.acks != nil && now.Sub(r.saved) >= memoryEvery {
-		b.memory, r.saved = r.parser.Snapshot([]byte{}), now
+		// Of about the size of the last one: growing by and by costs several times that.
+		b.memory, r.saved = r.parser.Snapshot(make([]byte, 0, r.remembered+r.remembered/8)), now
+		r.remembered = len(b.memory)
 	}
 	r.underWay.Add(1)
 	select {
