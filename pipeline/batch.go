@@ -19,6 +19,9 @@ type batch struct {
 	ends   []int  // where each event's JSON ends in arena
 	size   int    // about how long the JSON will be
 
+	identified bool   // whether events have their ids
+	scratch    []byte // of identify
+
 	reader   *reader
 	position tailers.Position
 	memory   []byte    // parser snapshot at position; nil for most batches
@@ -43,6 +46,14 @@ func (b *batch) add(deliveries []event.Delivery, observed time.Time) {
 
 // jsonOverhead is about how much longer an event's JSON is than its line.
 const jsonOverhead = 500
+
+// identify sets the id of each event.
+func (b *batch) identify() {
+	for i := range b.events {
+		b.events[i].ID, b.scratch = event.NewID(&b.events[i].Delivery, b.scratch)
+	}
+	b.identified = true
+}
 
 // encode makes the JSON of each event, all in one arena.
 func (b *batch) encode(enc *event.Encoder) {
@@ -78,5 +89,5 @@ func (b *batch) release() {
 // empty makes b as new but for its buffers.
 func (b *batch) empty() {
 	clear(b.events) // lets go of the lines
-	*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0]}
+	*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0], scratch: b.scratch[:0]}
 }

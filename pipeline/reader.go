@@ -62,7 +62,6 @@ type reader struct {
 	begun      bool      // a batch with events was handed on
 
 	// Of the goroutine that decides.
-	scratch []byte
 	encoder event.Encoder
 
 	// What every required sink has completed; written by sinks, read by the lag
@@ -181,10 +180,12 @@ func (r *reader) begin(read time.Time) {
 // of them, also when a reload comes between.
 func (r *reader) decide(b *batch) {
 	set := r.Rules()
+	if !b.identified {
+		b.identify()
+	}
 	for i := range b.events {
 		e := &b.events[i]
 		e.RulesVersion = set.SHA256()
-		e.ID, r.scratch = event.NewID(&e.Delivery, r.scratch)
 		e.RecipientDomain = event.Domain(e.Recipient)
 		e.Provider = set.Provider(e.Relay.Host, e.RecipientDomain)
 		in := rules.InputOf(&e.Delivery, e.Provider)
@@ -235,8 +236,10 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 // glanceEvery is how often rotations are looked for while reading stands still.
 const glanceEvery = time.Second
 
-// handOnLater waits until there is room for b, and looks for rotations meanwhile.
+// handOnLater waits until there is room for b. Meanwhile it takes over what it can
+// of what is still to be done, and looks for rotations.
 func (r *reader) handOnLater(ctx context.Context, parsed chan<- *batch, b *batch) error {
+	b.identify()
 	tick := time.NewTicker(glanceEvery)
 	defer tick.Stop()
 	for {
