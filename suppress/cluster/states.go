@@ -3,7 +3,9 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"mtatap/suppress"
@@ -19,6 +21,7 @@ type entry struct {
 
 // claim is the record by which an owner takes a partition of the state topic.
 type claim struct {
+	Owner string `json:"owner"` // differs from claim to claim
 	// Observed is set while nothing of the partition has been published, because
 	// decisions were only logged.
 	Observed bool `json:"observed"`
@@ -32,27 +35,28 @@ const (
 
 // mark is how far the store has followed a partition of the state topic.
 type mark struct {
-	Next     int64 `json:"next"` // offset to go on from
-	Last     stamp `json:"last"` // of the records up to there
-	Observed bool  `json:"observed"`
-	Offset   int64 `json:"offset"`  // of the last event in any entry
-	Command  int64 `json:"command"` // of the last command in any entry
+	Next     int64  `json:"next"`  // offset to go on from
+	Last     stamp  `json:"last"`  // of the records up to there
+	Owner    string `json:"owner"` // of the last claim
+	Observed bool   `json:"observed"`
+	Offset   int64  `json:"offset"`  // of the last event in any entry
+	Command  int64  `json:"command"` // of the last command in any entry
 }
 
 var noMark = mark{Offset: -1, Command: -1}
 
 // states are the states of a partition: the topic, and the copy of it on disk.
 type states struct {
-	kafka     *Kafka
+	kafka     broker
 	topic     string
 	partition int
 	part      *store.Part
 	mark      mark
+	owner     string // that we claimed the partition as
 	failed    func(error)
 }
 
-// restore brings the copy up to the topic and claims the partition. When it has
-// returned nil, nothing that a former owner writes counts any more.
+// restore brings the copy up to the topic. The partition is not claimed yet.
 func (s *states) restore(ctx context.Context) error {
 	if text := s.part.Mark(); text == nil || json.Unmarshal(text, &s.mark) != nil {
 		s.mark = noMark
@@ -72,24 +76,35 @@ func (s *states) restore(ctx context.Context) error {
 		s.mark = noMark
 		s.mark.Next = first
 	}
-	if err := s.follow(ctx, end); err != nil {
-		return err
-	}
-	s.mark.Last = stamp{Epoch: s.mark.Last.Epoch + 1}
-	return s.claim(ctx, s.mark.Observed)
+	return s.follow(ctx, end)
 }
 
-// claim writes a claim and reads up to it.
+var errClaimed = errors.New("another instance has claimed the partition")
+
+// claim takes the partition. When it has returned nil, nothing that a former owner
+// writes counts any more; it returns an error if another took it at the same time.
 func (s *states) claim(ctx context.Context, observed bool) error {
-	text, err := json.Marshal(claim{observed})
+	s.owner = rand.Text()
+	text, err := json.Marshal(claim{s.owner, observed})
 	if err != nil {
 		return fmt.Errorf("encode claim: %w", err)
 	}
-	next, err := s.kafka.produce(ctx, s.topic, s.partition, []record{{key: claimKey, value: text, stamp: s.mark.Last}}, s.failed)
+	at := stamp{Epoch: s.mark.Last.Epoch + 1}
+	next, err := s.kafka.produce(ctx, s.topic, s.partition, []record{{key: claimKey, value: text, stamp: at}}, s.failed)
 	if err != nil {
 		return err
 	}
-	return s.follow(ctx, next)
+	if err := s.follow(ctx, next); err != nil {
+		return err
+	}
+	return s.stillOurs()
+}
+
+func (s *states) stillOurs() error {
+	if s.mark.Owner != s.owner {
+		return errClaimed
+	}
+	return nil
 }
 
 // follow applies the topic to the copy up to offset end.
@@ -124,15 +139,17 @@ func (s *states) take(m *mark, changes store.Changes, key, value []byte, at stam
 	if at.before(m.Last) {
 		return nil
 	}
-	m.Last = at
 	if string(key) == claimKey {
 		var c claim
 		if err := json.Unmarshal(value, &c); err != nil {
 			return final("topic %s, partition %d: read claim: %v", s.topic, s.partition, err)
 		}
-		m.Observed = c.Observed
+		if at.Epoch > m.Last.Epoch { // of two in one epoch the first one counts
+			m.Last, m.Owner, m.Observed = at, c.Owner, c.Observed
+		}
 		return nil
 	}
+	m.Last = at
 	if len(key) <= len(recipient) {
 		return nil
 	}
@@ -190,8 +207,24 @@ func (s *states) publish(ctx context.Context, entries map[string]*entry) error {
 	if err != nil {
 		return err
 	}
+	if next != m.Next+int64(len(recs)) {
+		// Not only this: a retry wrote it twice, or somebody else wrote too.
+		if err := s.follow(ctx, next); err != nil {
+			return err
+		}
+		return s.stillOurs()
+	}
 	m.Next, m.Last = next, at
 	return s.save(changes, m)
+}
+
+// entry returns what is known of a recipient.
+func (s *states) entry(name string) (e *entry, err error) {
+	err = s.part.View(func(get func(string) []byte) error {
+		e, err = decodeEntry(get(name))
+		return err
+	})
+	return e, err
 }
 
 // each calls f for each entry of the copy from the given recipient on, until f

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 
 // Table is the list of suppressions as the topic has it, kept in a store.
 type Table struct {
-	kafka      *Kafka
+	kafka      broker
 	topic      string
 	partitions []int
 	parts      []*store.Part
@@ -146,19 +145,42 @@ func (t *Table) Get(recipient string) (*suppress.Record, error) {
 }
 
 // Each calls f for each suppression, in the order of recipients in each partition,
-// until f returns an error. Records that are none are skipped.
+// until f returns an error. Records that are none are skipped. f may take its time.
 func (t *Table) Each(f func(suppress.Record) error) error {
+	for _, part := range t.parts {
+		if err := eachRecord(part, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed is how many records are read at once: an open look into the store holds its
+// writers up.
+const listed = 500
+
+func eachRecord(part *store.Part, f func(suppress.Record) error) error {
 	now := time.Now()
-	for _, part := range slices.All(t.parts) {
-		err := part.Each("", func(_ string, value []byte) (bool, error) {
-			r, err := suppress.DecodeRecord(value)
-			if err != nil || r.Lapsed(now) {
-				return true, nil
+	for from, more := "", true; more; {
+		var records []suppress.Record
+		more = false
+		err := part.Each(from, func(key string, value []byte) (bool, error) {
+			if len(records) == listed {
+				from, more = key, true
+				return false, nil
 			}
-			return true, f(r)
+			if r, err := suppress.DecodeRecord(value); err == nil && !r.Lapsed(now) {
+				records = append(records, r)
+			}
+			return true, nil
 		})
 		if err != nil {
 			return err
+		}
+		for _, r := range records {
+			if err := f(r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
