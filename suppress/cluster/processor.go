@@ -96,7 +96,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return orderly(ctx, err)
 	}
 	p.maxRecipients = max(1, p.maxRecipients/n)
-	table := NewTable(p.kafka, p.topics, n, p.store, p.failed)
+	table := NewTable(p.broker, p.topics, n, p.store, p.failed)
 	p.table.Store(table)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return table.Follow(ctx) })
@@ -185,9 +185,9 @@ func (f *failure) get() error {
 	return f.err
 }
 
-func (p *Processor) worker(gen *kafka.Generation, partition int) *worker {
+func (p *Processor) worker(group group, partition int) *worker {
 	return &worker{
-		Processor: p, group: gen, partition: partition, log: p.log.With("partition", partition),
+		Processor: p, group: group, partition: partition, log: p.log.With("partition", partition),
 		states: &states{kafka: p.broker, topic: p.topics.State, partition: partition, failed: p.failed,
 			part: p.store.Part(fmt.Sprintf("state/%d", partition))},
 	}
