@@ -25,12 +25,13 @@ func newCheck(env Environment) *cobra.Command {
 }
 
 func check(env Environment, configFile, rulesFile string) error {
-	var configErr error
+	var configErr, webErr error
 	if configFile != "" {
 		var cfg *config.Config
 		if cfg, configErr = config.Load(configFile, env.Getenv); configErr == nil {
 			fmt.Fprintf(env.Stdout, "%s: ok, %d sources, %d sinks\n", configFile, len(cfg.Sources), len(cfg.Sinks))
 			rulesFile = firstOf(rulesFile, cfg.Rules)
+			webErr = config.CheckWebFile(cfg.Web.ConfigFile)
 		}
 	}
 	set, rulesErr := loadRules(rulesFile, env.Rules)
@@ -40,5 +41,5 @@ func check(env Environment, configFile, rulesFile string) error {
 			fmt.Fprintf(env.Stdout, "warning: %v\n", doubt)
 		}
 	}
-	return errors.Join(configErr, rulesErr)
+	return errors.Join(configErr, webErr, rulesErr)
 }
