@@ -4,6 +4,7 @@ package packages
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,8 +13,14 @@ import (
 	"testing"
 )
 
-// first is a checkout of the tree with the packages that were built in it.
-var first checkout
+// first is a checkout of the tree with the packages that were built in it, next one
+// of a later version, which comes with other rules and another maintainer.
+var first, next checkout
+
+const (
+	anyone = "mtatap maintainers <maintainers@mtatap.example>"
+	team   = "Mail Team <mail@site.example>"
+)
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
@@ -31,6 +38,15 @@ func buildAndRun(m *testing.M) int {
 	first, err = newCheckout(filepath.Join(dir, "first"))
 	if err == nil {
 		err = first.build()
+	}
+	if err == nil {
+		next, err = newCheckout(filepath.Join(dir, "next"))
+	}
+	if err == nil {
+		err = appendTo(filepath.Join(next.dir, "packaging/rules.yaml"), "\n# Of the next version.\n")
+	}
+	if err == nil {
+		err = next.build("VERSION=99.0.0", "MAINTAINER="+team)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -124,4 +140,14 @@ func needRoot(t *testing.T) {
 	if err := run(root("true")); err != nil {
 		t.Skipf("NOT TESTED: packages are installed by root only, and sudo does not do without a password: %v", err)
 	}
+}
+
+// appendTo adds text to a file that this process may write.
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
