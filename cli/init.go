@@ -65,11 +65,11 @@ func (i *initialize) run(ctx context.Context) error {
 	if err := writeConfig(output, text, i.force); err != nil {
 		return err
 	}
-	option := ""
+	next := "mtatap check, then mtatap run or systemctl enable --now mtatap"
 	if i.output != "" {
-		option = " --config.file " + output
+		next = "mtatap check --config.file " + output + ", then mtatap run --config.file " + output
 	}
-	fmt.Fprintf(i.env.Stderr, "wrote %s; next: mtatap check%s, then mtatap run%s or systemctl enable --now mtatap\n", output, option, option)
+	fmt.Fprintf(i.env.Stderr, "wrote %s; next: %s\n", output, next)
 	return nil
 }
 

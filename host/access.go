@@ -91,7 +91,7 @@ func obstacle(sys System, account Account, file string) *Problem {
 		}
 		uid, gid, ok := sys.Owner(info)
 		if !ok {
-			return nil
+			continue
 		}
 		want, mode := fs.FileMode(enter), info.Mode().Perm()
 		if at == file && !info.IsDir() {
@@ -166,7 +166,7 @@ func isFolder(sys System, dir string) *Problem {
 func missing(sys System, path string) *Problem {
 	p := &Problem{Path: path, Cause: fs.ErrNotExist, What: "no such file"}
 	if alike := alike(sys, path); len(alike) > 0 {
-		p.Do = "there is " + strings.Join(alike, ", ")
+		p.Do = "did you mean " + strings.Join(alike, ", ") + "?"
 	}
 	return p
 }

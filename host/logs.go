@@ -82,9 +82,11 @@ func (l *look) examine(c candidate) {
 	if log.Problem != nil {
 		log.Problem.Path = log.Path
 	}
-	if log.Format = l.formatOf(&log, c); log.Format == "" {
-		return
+	log.Format = l.formatOf(&log, c)
+	if log.Format == "" || c.mta == "" && l.own[log.Format] {
+		return // no log of mail, or one that says the same again
 	}
+	l.own[log.Format] = l.own[log.Format] || c.mta != "" && err == nil
 	if log.Sample.Lines > 0 {
 		l.parse(&log, c.path)
 	}

@@ -50,7 +50,7 @@ type Request struct {
 // what was looked for. It blocks for as long as mail servers take to tell their
 // settings, some seconds at most.
 func Look(ctx context.Context, sys System, r Request) Findings {
-	l := &look{sys: sys, request: r, looked: map[string]bool{}}
+	l := &look{sys: sys, request: r, looked: map[string]bool{}, own: map[string]bool{}}
 	if r.Root = filepath.Clean("/" + r.Root); r.Root != "/" {
 		l.found.Root = r.Root
 	}
@@ -76,6 +76,7 @@ type look struct {
 	candidates []candidate
 	found      Findings
 	seen       []fs.FileInfo
+	own        map[string]bool // formats of logs that a mail server writes itself
 	looked     map[string]bool
 }
 
@@ -96,6 +97,9 @@ func (l *look) servers(ctx context.Context) {
 			row.syslog = l.ownLogs(ctx, row) || row.syslog && !l.hasOwn(row.mta)
 			l.rows = append(l.rows, row)
 			l.found.Servers = append(l.found.Servers, Server{row.mta, row.name, sign})
+		}
+		if l.hasOwn(row.mta) {
+			continue // it told where
 		}
 		for _, path := range row.logs {
 			l.add(candidate{path: path, mta: row.mta, reason: "where " + row.name + " logs"})
