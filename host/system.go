@@ -14,7 +14,7 @@ import (
 
 // System is what is asked of a machine.
 type System interface {
-	fs.FS // whose root is "/"
+	fs.StatFS // whose root is "/"
 	// Owner returns the numbers of a file's user and group, ok false where files
 	// have none.
 	Owner(fs.FileInfo) (uid, gid int, ok bool)
@@ -37,6 +37,9 @@ type machine struct {
 // Machine is the one we run on, or that whose files are below root. Programs are
 // asked only where root is "/": elsewhere they would tell of another machine.
 func Machine(root string) System { return machine{os.DirFS(root), filepath.Clean(root)} }
+
+// Stat needs no right to read the file, only the way to it.
+func (m machine) Stat(name string) (fs.FileInfo, error) { return fs.Stat(m.FS, name) }
 
 func (m machine) Query(ctx context.Context, program string, args ...string) (string, error) {
 	if m.root != "/" {
