@@ -16,9 +16,9 @@ type format struct {
 }
 
 var formats = []format{
-	{event.Postfix, recognizePostfix, func(o Options) Parser { return newPostfix(o) }},
-	{event.Exim, recognizeExim, func(o Options) Parser { return newExim(o) }},
-	{event.Haraka, recognizeHaraka, func(o Options) Parser { return newHaraka(o) }},
+	{postfixMTA, recognizePostfix, func(o Options) Parser { return newPostfix(o) }},
+	{eximMTA, recognizeExim, func(o Options) Parser { return newExim(o) }},
+	{harakaMTA, recognizeHaraka, func(o Options) Parser { return newHaraka(o) }},
 }
 
 // Auto is the format that is found out from the first lines.
