@@ -19,6 +19,7 @@ var formats = []format{
 	{postfixMTA, recognizePostfix, func(o Options) Parser { return newPostfix(o) }},
 	{eximMTA, recognizeExim, func(o Options) Parser { return newExim(o) }},
 	{harakaMTA, recognizeHaraka, func(o Options) Parser { return newHaraka(o) }},
+	{openSMTPDMTA, recognizeOpenSMTPD, func(o Options) Parser { return newOpenSMTPD(o) }},
 }
 
 // Auto is the format that is found out from the first lines.
