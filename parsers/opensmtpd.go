@@ -170,7 +170,9 @@ func (p *openSMTPD) delivery(dst []event.Delivery, line Line) ([]event.Delivery,
 	err := errOpenSMTPDRelay
 	if d.Program == "mta" {
 		ok = cutMarked(s, openSMTPDRelayMarks, &d.QueueID, &d.Sender, &d.Recipient, &rcpt, &source, &relay, &delay, &result, &said)
-		d.Relay = openSMTPDRelay(relay)
+		if source != "-" { // else there was no connection, and relay is a domain
+			d.Relay = openSMTPDRelay(relay)
+		}
 		said = strings.TrimSuffix(said, `"`)
 	} else {
 		err = errOpenSMTPDLocal
@@ -206,15 +208,11 @@ func setOpenSMTPDEnvelope(d *event.Delivery, rcpt, delay string) {
 	d.Delay = openSMTPDDelay(delay)
 }
 
-// openSMTPDRelay reads "IP (NAME)". Where there was no connection it is the
-// domain or the smart host.
+// openSMTPDRelay reads "IP (NAME)", or "IP" where it has no name.
 func openSMTPDRelay(s string) event.Relay {
-	ip, name, ok := strings.Cut(s, " (")
+	ip, name, _ := strings.Cut(s, " (")
 	if name = strings.TrimSuffix(name, ")"); name == ip || name == "<unknown>" {
 		name = ""
-	}
-	if !ok && strings.IndexByte(s, ':') < 0 && strings.Trim(s, "0123456789.") != "" {
-		return event.Relay{Host: s}
 	}
 	return event.Relay{Host: name, IP: strings.Trim(ip, "[]")}
 }
