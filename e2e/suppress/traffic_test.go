@@ -34,7 +34,7 @@ func traffic(n, recipients int, seed uint64) func() *event.Event {
 		at = at.Add(step)
 		who := random.IntN(recipients)
 		e := &event.Event{
-			Delivery: event.Delivery{Time: at, MTA: event.Postfix, Host: "mx1", Program: "smtp", QueueID: fmt.Sprintf("%010X", i), MessageID: fmt.Sprintf("%d@sender.example", i),
+			Delivery: event.Delivery{Time: at, MTA: "postfix", Host: "mx1", Program: "smtp", QueueID: fmt.Sprintf("%010X", i), MessageID: fmt.Sprintf("%d@sender.example", i),
 				Recipient: fmt.Sprintf("User.%d@Example%d.org", who, who%100), RecipientSource: event.RecipientFromLog, Offset: int64(i),
 				Relay: event.Relay{Host: "mx.example.org", IP: "192.0.2.1", Port: 25}, Origin: &event.Origin{Path: "/var/log/mail.log"}},
 			Observed: at.Add(time.Second), RecipientDomain: "example.org", Provider: "other",
