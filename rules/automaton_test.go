@@ -33,7 +33,7 @@ func automatonOf(t *testing.T, texts []string, warm [][]byte) *automaton {
 	t.Helper()
 	var all []pattern
 	for i, text := range texts {
-		all = append(all, pattern{text: text, targets: []target{{bunch: int32(i)}}})
+		all = append(all, pattern{text: text, target: target{bunch: int32(i)}})
 	}
 	a, err := newAutomaton(all, warm)
 	if err != nil {
