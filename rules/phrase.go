@@ -235,11 +235,28 @@ func wordByte(b byte) bool {
 // span is where a piece stands in a text.
 type span struct{ start, end int32 }
 
-// fits reports whether text[s.start:s.end] is bounded as e asks.
+// fits reports whether text[s.start:s.end] is bounded as e asks. Which words stand
+// in a reply can't be foreseen, so there are few branches.
 func (s span) fits(text []byte, e edges) bool {
-	return (e&leftEdge == 0 || s.start == 0 || !wordByte(text[s.start-1])) &&
-		(e&rightEdge == 0 || int(s.end) == len(text) || !wordByte(text[s.end]))
+	var runsOn edges
+	if s.start > 0 {
+		runsOn = leftEdge & inWord[text[s.start-1]]
+	}
+	if int(s.end) < len(text) {
+		runsOn |= rightEdge & inWord[text[s.end]]
+	}
+	return e&runsOn == 0
 }
+
+// inWord has both edges for the bytes of words, none for the others.
+var inWord = func() (t [256]edges) {
+	for c := range t {
+		if wordByte(byte(c)) {
+			t[c] = leftEdge | rightEdge
+		}
+	}
+	return t
+}()
 
 // sightings are the spans of all pieces in a text, in the order of their ends.
 type sightings struct {
