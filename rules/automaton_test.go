@@ -101,11 +101,11 @@ func TestTheAutomatonStaysSmall(t *testing.T) {
 	}
 	a := s.automaton
 	size := 4*(len(a.table)+len(a.pairs)) + 12*len(a.hits)
-	if each := size / len(literals); each > 170 {
-		t.Errorf("%d bytes for %d literals, %d each: want at most 170", size, len(literals), each)
+	if each := size / len(literals); each > 110 {
+		t.Errorf("%d bytes for %d literals, %d each: want at most 110", size, len(literals), each)
 	}
-	if size > 3<<20 {
-		t.Errorf("%d bytes: want at most 3 MiB", size)
+	if size > 2<<20 {
+		t.Errorf("%d bytes: want at most 2 MiB", size)
 	}
 	used := 0
 	for _, e := range a.table {
