@@ -133,14 +133,16 @@ type parts struct {
 	pieces  []part  // by number
 	reach   []reach // by number
 	bunches int
+	key     []byte // space for one
 }
 
 // number returns the number of a part; equal ones share it.
 func (p *parts) number(pieces part, reach reach) int32 {
-	key := []byte{byte(reach)}
+	key := append(p.key[:0], byte(reach))
 	for _, one := range pieces {
 		key = append(append(key, byte(one.edges)), one.text...)
 	}
+	p.key = key
 	n, ok := p.numbers[string(key)]
 	if !ok {
 		n = int32(len(p.pieces))

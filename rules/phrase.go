@@ -165,11 +165,12 @@ func product(a, b []string) []string {
 }
 
 func newPart(texts []string) (part, error) {
-	var all part
 	texts, err := withDigits(texts)
 	if err != nil {
 		return nil, err
 	}
+	all := make(part, 0, len(texts))
+	var normal []byte
 	for _, t := range texts {
 		p := piece{}
 		t = strings.TrimSpace(t)
@@ -183,7 +184,10 @@ func newPart(texts []string) (part, error) {
 		if !ok {
 			return nil, errors.New(`\b in the middle of a word can never match: remove it`)
 		}
-		p.text = string(normalise(nil, t))
+		p.text = t
+		if normal = normalise(normal[:0], t); string(normal) != t {
+			p.text = string(normal)
+		}
 		if len(p.text) < 2 && p.text != "@" {
 			return nil, fmt.Errorf("%q is too short for a part: give at least 2 characters", t)
 		}
