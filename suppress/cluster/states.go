@@ -22,7 +22,12 @@ type claim struct {
 	// Observed is set while nothing of the partition has been published, because
 	// decisions were only logged.
 	Observed bool `json:"observed"`
+	// Version is that of the states that follow; 0 is 1.
+	Version int `json:"version,omitempty"`
 }
+
+// stateVersion goes up when an older program would misread states.
+const stateVersion = 1
 
 // The keys of the state topic: a recipient cannot be taken for the claim.
 const (
@@ -81,7 +86,7 @@ func (s *states) restore(ctx context.Context) error {
 
 // claim writes a claim and reads up to it.
 func (s *states) claim(ctx context.Context, observed bool) error {
-	text, err := json.Marshal(claim{observed})
+	text, err := json.Marshal(claim{observed, stateVersion})
 	if err != nil {
 		return fmt.Errorf("encode claim: %w", err)
 	}
@@ -129,6 +134,9 @@ func (s *states) take(m *mark, changes store.Changes, key, value []byte, at stam
 		var c claim
 		if err := json.Unmarshal(value, &c); err != nil {
 			return final("topic %s, partition %d: read claim: %v", s.topic, s.partition, err)
+		}
+		if c.Version > stateVersion {
+			return final("topic %s, partition %d: states are of version %d, this program knows %d: run the newer mtatap", s.topic, s.partition, c.Version, stateVersion)
 		}
 		m.Observed = c.Observed
 		return nil
