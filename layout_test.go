@@ -18,7 +18,7 @@ import (
 var mayImport = map[string][]string{
 	".":        {"cli"},
 	"report":   {"event", "rules", "rules/review"},
-	"cli":      {"report", "config", "event", "manual", "parsers", "pipeline", "privacy", "rules", "rules/review", "schema", "sinks", "suppress", "suppress/cluster", "suppress/local", "suppress/store", "tailers"},
+	"cli":      {"report", "config", "event", "host", "manual", "parsers", "pipeline", "privacy", "rules", "rules/review", "schema", "sinks", "suppress", "suppress/cluster", "suppress/local", "suppress/store", "tailers"},
 	"manual":   {"schema"},
 	"pipeline": {"event", "parsers", "rules", "tailers"},
 	"sinks":    {"config", "event"},
@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"suppress/cluster": {"suppress", "suppress/store"},
 
 	"config":  {"parsers", "schema"},
+	"host":    {"event", "parsers"},
 	"schema":  {},
 	"parsers": {"event"},
 	"rules":   {"event"},

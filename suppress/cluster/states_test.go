@@ -3,8 +3,6 @@ package cluster
 import (
 	"strings"
 	"testing"
-
-	"mtatap/suppress/store"
 )
 
 func TestStatesOfANewerVersionAreRefused(t *testing.T) {
@@ -15,7 +13,7 @@ func TestStatesOfANewerVersionAreRefused(t *testing.T) {
 		{`{"observed":true,"version":2}`, "topic states, partition 3: states are of version 2, this program knows 1"},
 	} {
 		m := noMark
-		err := s.take(&m, store.Changes{}, []byte(claimKey), []byte(c.claim), stamp{Epoch: 1})
+		err := s.take(&m, func(string, []byte) {}, []byte(claimKey), []byte(c.claim), stamp{Epoch: 1})
 		switch {
 		case c.refused == "" && (err != nil || !m.Observed):
 			t.Errorf("%s gives %v and %+v", c.claim, err, m)
