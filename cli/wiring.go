@@ -30,7 +30,7 @@ type wiring struct {
 func (w *wiring) connect(o *pipeline.Options) error {
 	if dir := w.config.StateDir; dir != "" { // dead letters live there too
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make state directory: %w", err)
+			return adviseOnState(fmt.Errorf("make state directory: %w", err), dir)
 		}
 	}
 	if err := hideAddresses(w.config.Privacy, o); err != nil {
