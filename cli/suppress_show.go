@@ -36,7 +36,7 @@ func newSuppressShow(s *suppressor) *cobra.Command {
 				if err := json.Indent(&text, r.Encode(), "", "  "); err != nil {
 					return fmt.Errorf("show record: %w", err)
 				}
-				if _, err := fmt.Fprintln(s.env.Stdout, printable(text.String())); err != nil {
+				if _, err := fmt.Fprintln(s.env.Stdout, printableLines(text.String())); err != nil {
 					return err
 				}
 				return found

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -64,7 +65,7 @@ func (r *reader) fail(line int, format string, args ...any) {
 			args[i] = shortened(a.Error(), maxQuote)
 		}
 	}
-	r.problems = append(r.problems, &Problem{r.name, line, fmt.Sprintf(format, args...)})
+	r.problems = append(r.problems, &Problem{r.name, line, oneLine(fmt.Sprintf(format, args...))})
 	if r.full() {
 		r.problems = append(r.problems, &Problem{r.name, line, "too many problems: mend these first"})
 	}
@@ -218,6 +219,16 @@ func kindName(n *yaml.Node) string {
 		return "nothing"
 	}
 	return strconv.Quote(shortened(n.Value, maxQuote))
+}
+
+// oneLine shows control characters of s, so that what a file names cannot look like
+// another message.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
 }
 
 // maxQuote is how much of a file a message quotes in one piece, in bytes.
