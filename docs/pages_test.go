@@ -98,7 +98,7 @@ func readPage(t *testing.T, name string) page {
 
 // Block languages: sh is run, console is run and compared, yaml and json are
 // checked, the others are only read by people.
-var languages = []string{"sh", "console", "yaml", "json", "text", "ini"}
+var languages = []string{"sh", "console", "yaml", "json", "text", "ini", "go", "python"}
 
 func TestEveryBlockSaysWhatItIs(t *testing.T) {
 	for _, p := range pages(t) {
