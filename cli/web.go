@@ -61,7 +61,7 @@ func newWebServer(address, configFile string, profiles bool, gatherer prometheus
 	})
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w", err)
+		return nil, adviseOnListen(fmt.Errorf("listen for metrics: %w", err), address)
 	}
 	return &webServer{
 		mux: mux, listener: listener, configFile: configFile, log: log,

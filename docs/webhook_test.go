@@ -16,6 +16,8 @@ import (
 	"mtatap/sinks"
 )
 
+const webhookPage = "docs/webhook.md"
+
 // The programs around the functions of the page: a body is read from standard input,
 // secret and header are arguments; the exit code is 0 where the signature is right.
 const (
@@ -31,7 +33,7 @@ func TestTheVerifiersOfThePageKnowRequestsOfTheSink(t *testing.T) {
 	verifiers := map[string]func(secret, header string) *exec.Cmd{}
 	for _, p := range pages(t) {
 		for _, b := range p.blocks {
-			if p.name != "docs/webhook.md" || b.language != "go" && b.language != "python" {
+			if p.name != webhookPage || b.language != "go" && b.language != "python" {
 				continue
 			}
 			verifiers[b.language] = func(secret, header string) *exec.Cmd {
