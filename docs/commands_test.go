@@ -33,7 +33,7 @@ var notRun = []struct{ begins, reason string }{
 
 // tools are programs that pages may use and not every host has. Where one is
 // missing its commands are passed over.
-var tools = []string{"jq", "curl"}
+var tools = []string{"jq", "curl", "systemd-analyze"}
 
 var (
 	fileName = regexp.MustCompile(`^# (\S+\.(?:yaml|ndjson|txt))\n`)

@@ -98,7 +98,7 @@ func readPage(t *testing.T, name string) page {
 }
 
 // Block languages: sh is run, console is run and compared, yaml and json are
-// checked, go and python are files of the folder examples, the others are only read
+// checked, go and python are run, the others are only read
 // by people.
 var languages = []string{"sh", "console", "yaml", "json", "go", "python", "text", "ini"}
 

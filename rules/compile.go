@@ -101,7 +101,7 @@ func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
 		add(ph.parts, near, hotPattern{gaps: ph.gaps})
 	}
 	for _, e := range u.regexps {
-		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled})
+		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled, steps: int32(e.steps)})
 	}
 	if len(s.patterns) == h.from {
 		add(nil, anywhere, hotPattern{})
@@ -241,21 +241,40 @@ func (s *Set) trigger(p *parts, texts [][]byte) {
 func (r *reader) runExamples(s *Set, rules []*rule) {
 	for _, u := range rules {
 		for _, e := range u.examples {
-			if got := s.deciding(u, e); got != u.id {
+			got, work := s.deciding(u, e)
+			if r.work += work; r.work > maxWork {
+				r.tooMuchWork(u, e)
+				return
+			}
+			if got != u.id {
 				r.fail(e.line, "rule %s: example %q is decided by %s: mend the patterns, or move the rule before it", u.id, e.text, got)
 			}
 		}
 		for _, e := range u.counterexamples {
-			if s.deciding(u, e) == u.id {
+			got, work := s.deciding(u, e)
+			if r.work += work; r.work > maxWork {
+				r.tooMuchWork(u, e)
+				return
+			}
+			if got == u.id {
 				r.fail(e.line, "rule %s: counterexample %q is decided by this rule: narrow its patterns", u.id, e.text)
 			}
 		}
 	}
 }
 
+// tooMuchWork is said once.
+func (r *reader) tooMuchWork(u *rule, e example) {
+	if !r.tired {
+		r.tired = true
+		r.fail(e.line, "rule %s: the expressions take too long for the examples up to here: use literals and phrases, or shorten the examples", u.id)
+	}
+}
+
 // deciding returns the id of the rule that decides an example of u, which is
-// taken to fulfil the conditions of u that its text can't show.
-func (s *Set) deciding(u *rule, e example) string {
+// taken to fulfil the conditions of u that its text can't show, and what it took to
+// find out, in bytes times steps of expressions.
+func (s *Set) deciding(u *rule, e example) (id string, work int) {
 	in := ParseText(e.text)
 	in.Provider, in.Status, in.Phase = e.provider, e.status, e.phase
 	if in.Provider == "" && len(u.providers) > 0 {
@@ -271,5 +290,13 @@ func (s *Set) deciding(u *rule, e example) string {
 			in.Phase = ph
 		}
 	}
-	return s.Classify(&in).Rule
+	f := s.facts(&in)
+	if f.status == event.Delivered {
+		return s.delivered.Rule, 0
+	}
+	sc := s.scratch.Get().(*scratch)
+	defer s.scratch.Put(sc)
+	sc.work = 0
+	i := s.first(&f, sc.read(s, in.Text))
+	return s.verdict(&f, i).Rule, sc.work
 }

@@ -56,6 +56,7 @@ type hotPattern struct {
 	parts []int32        // all of them must be there
 	gaps  []int32        // of a phrase: the most bytes between a part and the next
 	re    *regexp.Regexp // nil: none
+	steps int32          // of re
 }
 
 // target is what a pattern found in the text means: that a piece of a bunch is
@@ -209,6 +210,7 @@ type scratch struct {
 	text       []byte
 	candidates []int32 // numbers of the patterns to be evaluated, in order
 	pieces     sightings
+	work       int // bytes times steps that expressions have looked at
 }
 
 func newScratch(s *Set) *scratch {
@@ -301,7 +303,12 @@ func (sc *scratch) matches(p *hotPattern) bool {
 		_, ok := sc.pieces.find(p)
 		return ok
 	}
-	return p.re == nil || p.re.Match(sc.ordered())
+	if p.re == nil {
+		return true
+	}
+	text := sc.ordered()
+	sc.work += len(text) * int(p.steps)
+	return p.re.Match(text)
 }
 
 // Categories returns the categories in the order of the file.
