@@ -65,7 +65,7 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	var err error
 	cfg := &config.Config{}
 	if r.config != "" {
-		if cfg, err = config.Load(r.config, r.env.Getenv); err != nil {
+		if cfg, err = loadConfig(r.config, r.env); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ const DefaultListenAddress = "127.0.0.1:10525"
 type Config struct {
 	Sources      []Source
 	Rules        string // path of the rules file; "" is the built-in set
-	StateDir     string // "" keeps no state: only ForFiles gives that
+	StateDir     string // "" keeps no state: only ForSources gives that
 	Batch        Batch
 	MaxLineBytes int
 	RotateWait   time.Duration
@@ -27,7 +27,7 @@ type Config struct {
 type Source struct {
 	Path        string   // file or glob; "" for a journal
 	Journald    *Journal // nil for a file
-	Format      string   // postfix, exim, haraka or auto
+	Format      string   // one of parsers.Formats
 	Start       string   // end or beginning: only where there is no checkpoint
 	Timezone    *time.Location
 	Rejects     bool

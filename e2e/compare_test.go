@@ -59,6 +59,10 @@ func compare(mta string, said []lab.Exchange, events []published) []string {
 		if mta == "haraka" && notification(x) {
 			continue // Haraka does not log for whom its own bounces are
 		}
+		if mta == "opensmtpd" && x.Stage == lab.StageBanner && x.Code >= 400 {
+			// OpenSMTPD logs the greeting without saying for whom, then that the network failed.
+			x.Code, x.Enhanced, x.Category = 0, "", event.CategoryGeneral
+		}
 		key := plainAddress(x.Recipient)
 		exchanges[key] = append(exchanges[key], x)
 	}
@@ -135,6 +139,8 @@ func mayMissPhase(mta string, x lab.Exchange, phase string) bool {
 	switch mta {
 	case "haraka": // only refused recipients have lines of their own
 		return phase == "" && x.Stage != lab.StageRcpt
+	case "opensmtpd": // a reply is logged without the command that it answers
+		return phase == ""
 	case "postfix": // one wording for greeting and EHLO; records are cut at 2000 bytes
 		return phase == "helo" && x.Stage == lab.StageBanner || phase == "" && len(x.Reply) > 1500
 	}
