@@ -107,6 +107,6 @@ func oneOf(flag, value string, allowed ...string) error {
 // chose: beside a mail server, memory is dearer than time.
 func preferMemory(env Environment) {
 	if _, chosen := env.Getenv("GOGC"); !chosen {
-		debug.SetGCPercent(60)
+		debug.SetGCPercent(50)
 	}
 }
