@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"testdata":     {},
 	"grafana":      {},
 	"packaging":    {},
+	"e2e/packages": {"e2e/lab"},
 	"e2e/security": {"e2e/lab"},
 
 	"rules/review":   {"event", "rules"},

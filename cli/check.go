@@ -25,7 +25,7 @@ func newCheck(env Environment) *cobra.Command {
 }
 
 func check(env Environment, configFile, rulesFile string) error {
-	var configErr error
+	var configErr, webErr error
 	if configFile == "" && rulesFile == "" {
 		configFile = findConfig(env)
 	}
@@ -35,6 +35,7 @@ func check(env Environment, configFile, rulesFile string) error {
 			fmt.Fprintf(env.Stdout, "%s: ok, %d sources, %d sinks\n", configFile, len(cfg.Sources), len(cfg.Sinks))
 			warnOfLogs(env, cfg)
 			rulesFile = firstOf(rulesFile, cfg.Rules)
+			webErr = config.CheckWebFile(cfg.Web.ConfigFile)
 		}
 	}
 	set, rulesErr := loadRules(rulesFile, env.Rules)
@@ -44,7 +45,7 @@ func check(env Environment, configFile, rulesFile string) error {
 			fmt.Fprintf(env.Stdout, "warning: %v\n", doubt)
 		}
 	}
-	return errors.Join(configErr, rulesErr)
+	return errors.Join(configErr, webErr, rulesErr)
 }
 
 // warnOfLogs tells of logs that we cannot read, which is no mistake in the

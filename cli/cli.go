@@ -62,7 +62,7 @@ func newRoot(env Environment) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mtatap",
 		Short: "Tell why mail did not arrive, from the mail server's log, within a second",
-		Long: `mtatap follows the logs of Postfix, Exim and Haraka, classifies each delivery
+		Long: `mtatap follows the logs of mail servers such as Postfix and Exim, classifies each delivery
 status by rules and publishes categorized events to Kafka, files and Prometheus.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -25,7 +26,7 @@ type logFiles struct {
 }
 
 func (l *logFiles) register(f *pflag.FlagSet) {
-	f.StringVar(&l.format, "format", parsers.Auto, "log format: auto, postfix, exim, haraka")
+	f.StringVar(&l.format, "format", parsers.Auto, "log format: "+strings.Join(parsers.Formats(), ", "))
 	f.StringVar(&l.timezone, "timezone", "Local", "time zone of stamps without one, such as Europe/Berlin")
 	f.StringVar(&l.refTime, "reference-time", "", "time at or after the last line, RFC 3339: gives stamps their year (default: when the file was last changed)")
 }

@@ -228,7 +228,7 @@ func TestHostileLogsDoNotAddSeries(t *testing.T) {
 		for i := range events {
 			name := fmt.Sprintf("\xff%d-%d.example", round, i)
 			e := &event.Event{Provider: name, RecipientDomain: name}
-			e.MTA, e.Status, e.Recipient, e.Host, e.QueueID, e.Program = event.Postfix, event.Bounced, "x@"+name, name, name, name
+			e.MTA, e.Status, e.Recipient, e.Host, e.QueueID, e.Program = "postfix", event.Bounced, "x@"+name, name, name, name
 			e.Relay = event.Relay{Host: name, IP: name}
 			e.Category, e.Rule, e.Diagnostic = event.Category(name), name, "550 "+name
 			events[i] = e

@@ -69,7 +69,7 @@ func (w *wiring) suppressHere(set *rules.Set, reg prometheus.Registerer, o *pipe
 	if s := w.config.Suppress; s == nil || s.Kafka != nil {
 		return nil, nil
 	}
-	l, err := openLocal(w.config, set, reg, w.log)
+	l, err := openLocal(w.config, set, reg, w.metrics.SinkFailed("suppress"), w.log)
 	if err != nil {
 		return nil, fmt.Errorf("open suppressions: %w", err)
 	}

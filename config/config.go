@@ -27,7 +27,7 @@ type Config struct {
 type Source struct {
 	Path        string   // file or glob; "" for a journal
 	Journald    *Journal // nil for a file
-	Format      string   // postfix, exim, haraka or auto
+	Format      string   // one of parsers.Formats
 	Start       string   // end or beginning: only where there is no checkpoint
 	Timezone    *time.Location
 	Rejects     bool

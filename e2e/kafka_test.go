@@ -370,7 +370,7 @@ func kafkaEvents(n, recipients int) []*event.Event {
 	for i := range events {
 		e := &event.Event{
 			Delivery: event.Delivery{
-				Time: time.Date(2026, 3, 1, 12, 0, 0, i, time.UTC), MTA: event.Postfix, Host: "mx1", Program: "smtp",
+				Time: time.Date(2026, 3, 1, 12, 0, 0, i, time.UTC), MTA: "postfix", Host: "mx1", Program: "smtp",
 				Recipient: fmt.Sprintf("User.%dé@Example.org", i%recipients), Status: statuses[i%len(statuses)],
 				Diagnostic: "550 5.1.1 no such user here, see https://example.org/help", Offset: int64(i) * 300,
 			},

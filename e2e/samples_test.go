@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"mtatap/e2e/lab"
 )
@@ -29,6 +30,7 @@ func TestMakeSampleLogs(t *testing.T) {
 	t.Run("postfix", makePostfixSamples)
 	t.Run("exim", makeEximSamples)
 	t.Run("haraka", makeHarakaSamples)
+	t.Run("opensmtpd", makeOpenSMTPDSamples)
 }
 
 func makePostfixSamples(t *testing.T) {
@@ -155,6 +157,52 @@ func makeHarakaSamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+func makeOpenSMTPDSamples(t *testing.T) {
+	for name, syslog := range map[string]bool{"syslog": true, "stderr": false} {
+		t.Run(name, func(t *testing.T) {
+			dir, stop := "", func() {}
+			if syslog {
+				dir, stop = lab.StartRsyslog(t, sampleHost)
+			}
+			var log string
+			oracle := sampleRunOf(t, lab.OpenSMTPDTakes(lab.SampleSubmissions(lab.Scripts(), "opensmtpd")), func(routes map[string]netip.AddrPort) lab.MTA {
+				mta := lab.StartOpenSMTPD(t, lab.Options{Routes: routes, Syslog: syslog, Host: sampleHost})
+				log = mta.LogPath()
+				return mta
+			})
+			if stop(); syslog {
+				log = filepath.Join(dir, "rfc3164.log")
+			}
+			writeSample(t, "opensmtpd", name, log, oracle)
+		})
+	}
+	t.Run("local", makeOpenSMTPDLocal)
+}
+
+// makeOpenSMTPDLocal writes a log of what never reaches the remote side: local
+// deliveries, ways that are closed, and recipients that were refused.
+func makeOpenSMTPDLocal(t *testing.T) {
+	server, err := lab.StartServer(lab.Scripts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	dir, stop := lab.StartRsyslog(t, sampleHost)
+	mta := lab.StartOpenSMTPD(t, lab.Options{Routes: server.Routes(), Syslog: true, Host: sampleHost, Variant: lab.OpenSMTPDLocal})
+	for _, refused := range []string{"user@elsewhere.example", `a" result="250 ok@elsewhere.example`} {
+		if err := mta.Submit(t.Context(), "sender@sender.example", []string{refused}, ""); err == nil {
+			t.Errorf("%s was taken", refused)
+		}
+	}
+	runMail(t, server, mta, lab.OpenSMTPDLocalMail())
+	time.Sleep(25 * time.Second) // the remote side does not hear of the end
+	if err := mta.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	writeLog(t, "opensmtpd", "local", filepath.Join(dir, "rfc3164.log"))
 }
 
 // sampleRun sends the sample messages through the started server, waits until

@@ -2,15 +2,9 @@ package event
 
 import "time"
 
-// MTA names the mail server software whose log a line comes from.
+// MTA names the mail server software whose log a line comes from, in lower case:
+// postfix. Each parser knows its own.
 type MTA string
-
-// The mail servers whose logs are read.
-const (
-	Postfix MTA = "postfix"
-	Exim    MTA = "exim"
-	Haraka  MTA = "haraka"
-)
 
 // Status is the outcome of one delivery attempt for one recipient.
 type Status uint8

@@ -12,7 +12,7 @@ func full() *Event {
 	return &Event{
 		Delivery: Delivery{
 			Time: time.Date(2026, 11, 23, 19, 26, 51, 123456000, time.FixedZone("", 3600)),
-			MTA:  Postfix, Host: "mta-out", Instance: "postfix-out", Program: "smtp",
+			MTA:  "postfix", Host: "mta-out", Instance: "postfix-out", Program: "smtp",
 			QueueID: "4E5845325CB", MessageID: "m@sender.example", SenderKnown: true,
 			Recipient: "Ann@Example.COM", OriginalRecipient: "ann", RecipientSource: RecipientFromLog,
 			Relay:  Relay{Host: "mx.example.com", IP: "198.51.100.1", Port: 25},
@@ -63,7 +63,7 @@ func TestTheIDOfAnEventOfAJournalDoesNotDependOnWhereItIsRead(t *testing.T) {
 }
 
 func TestEncoderLeavesOutWhatIsUnknown(t *testing.T) {
-	e := &Event{Delivery: Delivery{MTA: Haraka, Status: Delivered, Relay: Relay{Port: 25}}, Observed: time.Unix(0, 0)}
+	e := &Event{Delivery: Delivery{MTA: "haraka", Status: Delivered, Relay: Relay{Port: 25}}, Observed: time.Unix(0, 0)}
 	var got map[string]any
 	if err := json.Unmarshal(new(Encoder).Append(nil, e), &got); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"mtatap/event"
 )
 
+const eximMTA event.MTA = "exim"
+
 // exim reads Exim's main log, from its file or through syslog. The grammar is
 // that of log_write, delivery_log, deferral_log and failure_log in Exim's
 // sources, with any log_selector.
@@ -34,9 +36,9 @@ func newExim(opts Options) *exim {
 
 // eximUnparsed are the problems a status line can have.
 var (
-	eximNoAddress = &UnparsedError{MTA: event.Exim, Program: "exim", Problem: "no recipient found"}
-	eximNoFields  = &UnparsedError{MTA: event.Exim, Program: "exim", Problem: "neither router, transport nor reason found"}
-	eximNoDefer   = &UnparsedError{MTA: event.Exim, Program: "exim", Problem: "deferral without an error number"}
+	eximNoAddress = &UnparsedError{MTA: eximMTA, Program: "exim", Problem: "no recipient found"}
+	eximNoFields  = &UnparsedError{MTA: eximMTA, Program: "exim", Problem: "neither router, transport nor reason found"}
+	eximNoDefer   = &UnparsedError{MTA: eximMTA, Program: "exim", Problem: "deferral without an error number"}
 )
 
 // eximRecord is one log record split at its head.
@@ -214,7 +216,7 @@ func (p *exim) kindOf(r *eximRecord) eximKind {
 // start returns a delivery with what every record gives.
 func (p *exim) start(r *eximRecord, src *eximSource) event.Delivery {
 	d := event.Delivery{
-		MTA:     event.Exim,
+		MTA:     eximMTA,
 		Host:    src.envelope.host,
 		QueueID: r.id,
 		Origin:  src.origin,

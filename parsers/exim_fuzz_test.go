@@ -58,7 +58,7 @@ func FuzzExim(f *testing.F) {
 			if strings.Contains(d.Diagnostic, "\n") || utf8.Valid(text) && !utf8.ValidString(d.Diagnostic) {
 				t.Errorf("diagnostic %q", d.Diagnostic)
 			}
-			if strings.ContainsAny(d.QueueID, " <>") || d.Raw == "" || d.MTA != event.Exim {
+			if strings.ContainsAny(d.QueueID, " <>") || d.Raw == "" || d.MTA != eximMTA {
 				t.Errorf("delivery %+v", d)
 			}
 		}

@@ -123,7 +123,7 @@ func TestEximReadsDeliveries(t *testing.T) {
 			if core := coreOfExim(got[0]); core != c.want {
 				t.Errorf("\n got %+v\nwant %+v", core, c.want)
 			}
-			if d := got[0]; d.Raw != c.line || d.MTA != event.Exim || (d.Recipient != "") != (d.RecipientSource == event.RecipientFromLog) {
+			if d := got[0]; d.Raw != c.line || d.MTA != eximMTA || (d.Recipient != "") != (d.RecipientSource == event.RecipientFromLog) {
 				t.Errorf("raw %q, mta %q, source %v", d.Raw, d.MTA, d.RecipientSource)
 			}
 		})

@@ -7,6 +7,8 @@ import (
 	"mtatap/event"
 )
 
+const harakaMTA event.MTA = "haraka"
+
 // haraka reads the log of Haraka (2.8 and 3) in its three formats, with or
 // without time stamps, from standard output or through syslog.
 //
@@ -151,7 +153,7 @@ func (p *haraka) retain(l *harakaLine, line Line, t *harakaTransaction) {
 	body, stamp, host := harakaBody(p.envelope.readKept, raw)
 	l.harakaRecord, _ = readHaraka(body)
 	d := &l.delivery
-	d.MTA, d.Host, d.Program, d.QueueID = event.Haraka, host, "outbound", l.uuid
+	d.MTA, d.Host, d.Program, d.QueueID = harakaMTA, host, "outbound", l.uuid
 	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw
 	if stamp != "" {
 		d.Time, _ = p.stamps.time(stamp, line.Reference)
@@ -214,9 +216,9 @@ func appendHarakaOnce(dst []event.Delivery, start int, d event.Delivery) []event
 }
 
 var (
-	errHarakaDelivered = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "delivered line without its fields"}
-	errHarakaRecipient = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "recipient line without an outcome"}
-	errHarakaDeferral  = &UnparsedError{MTA: event.Haraka, Program: "outbound", Problem: "deferral without a reason"}
+	errHarakaDelivered = &UnparsedError{MTA: harakaMTA, Program: "outbound", Problem: "delivered line without its fields"}
+	errHarakaRecipient = &UnparsedError{MTA: harakaMTA, Program: "outbound", Problem: "recipient line without an outcome"}
+	errHarakaDeferral  = &UnparsedError{MTA: harakaMTA, Program: "outbound", Problem: "deferral without a reason"}
 )
 
 // delivered reads "delivered file=QF domain=D host=H ip=IP ... rcpts=ok/fail/bounce".

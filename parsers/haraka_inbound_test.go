@@ -49,7 +49,7 @@ func TestHarakaMailFromTheNullSenderToABounceAddressIsABounce(t *testing.T) {
 		if len(ds) != 1 {
 			t.Fatalf("format %d gave %d events, want 1", format, len(ds))
 		}
-		want := event.Delivery{MTA: event.Haraka, Program: "outbound", QueueID: harakaTx, MessageID: "b@mx", SenderKnown: true,
+		want := event.Delivery{MTA: harakaMTA, Program: "outbound", QueueID: harakaTx, MessageID: "b@mx", SenderKnown: true,
 			Recipient: "john@example.com", OriginalRecipient: address, RecipientSource: event.RecipientFromVERP,
 			Status: event.Bounced, Raw: lines[len(lines)-1]}
 		if ds[0] != want {

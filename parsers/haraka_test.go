@@ -22,7 +22,7 @@ func harakaRun(t *testing.T, p *haraka, lines ...string) []string {
 			got = append(got, "error: "+err.Error())
 		}
 		for _, d := range ds {
-			if d.Raw != l || d.Offset != int64(i) || d.MTA != event.Haraka || d.Program != "outbound" {
+			if d.Raw != l || d.Offset != int64(i) || d.MTA != harakaMTA || d.Program != "outbound" {
 				t.Errorf("delivery of line %d has raw %q, offset %d, mta %q, program %q", i, d.Raw, d.Offset, d.MTA, d.Program)
 			}
 			got = append(got, harakaShort(d))

@@ -16,9 +16,10 @@ type format struct {
 }
 
 var formats = []format{
-	{event.Postfix, recognizePostfix, func(o Options) Parser { return newPostfix(o) }},
-	{event.Exim, recognizeExim, func(o Options) Parser { return newExim(o) }},
-	{event.Haraka, recognizeHaraka, func(o Options) Parser { return newHaraka(o) }},
+	{postfixMTA, recognizePostfix, func(o Options) Parser { return newPostfix(o) }},
+	{eximMTA, recognizeExim, func(o Options) Parser { return newExim(o) }},
+	{harakaMTA, recognizeHaraka, func(o Options) Parser { return newHaraka(o) }},
+	{openSMTPDMTA, recognizeOpenSMTPD, func(o Options) Parser { return newOpenSMTPD(o) }},
 }
 
 // Auto is the format that is found out from the first lines.

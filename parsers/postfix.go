@@ -8,6 +8,8 @@ import (
 	"mtatap/event"
 )
 
+const postfixMTA event.MTA = "postfix"
+
 // postfix reads the log of Postfix 2.2 to 3.12, of any number of instances.
 //
 // A delivery status line carries nearly everything; sender and message id are
@@ -230,7 +232,7 @@ func isPostfixDaemon(program string) bool {
 var postfixUnparsed = func() map[string]*UnparsedError {
 	t := map[string]*UnparsedError{}
 	for _, d := range append(postfixDaemons[:], "other") {
-		t[d] = &UnparsedError{MTA: event.Postfix, Program: d, Problem: "the fields do not follow the grammar"}
+		t[d] = &UnparsedError{MTA: postfixMTA, Program: d, Problem: "the fields do not follow the grammar"}
 	}
 	return t
 }()

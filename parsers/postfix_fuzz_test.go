@@ -50,7 +50,7 @@ func checkPostfixDeliveries(t *testing.T, line string, dst []event.Delivery) {
 			t.Errorf("two events for %q from %q", d.Recipient, line)
 		}
 		recipients = append(recipients, d.Recipient)
-		if d.Status == event.StatusUnknown || d.Raw != line || d.MTA != event.Postfix {
+		if d.Status == event.StatusUnknown || d.Raw != line || d.MTA != postfixMTA {
 			t.Errorf("status %q, raw %q from %q", d.Status, d.Raw, line)
 		}
 		if d.SMTPCode != 0 && (d.SMTPCode < 200 || d.SMTPCode > 599) {

@@ -75,7 +75,7 @@ func (p *postfix) retain(text []byte, m *postfixMessage) (raw, joined string, e 
 
 // fill sets what the envelope says.
 func (p *postfix) fill(d *event.Delivery, line Line, raw string, e envelope) {
-	d.MTA, d.Host = event.Postfix, e.host
+	d.MTA, d.Host = postfixMTA, e.host
 	d.Instance, d.Program = splitPostfixTag(e.tag)
 	d.Time, _ = p.stamps.time(e.stamp, line.Reference)
 	d.Origin, d.Offset, d.Raw = line.Origin, line.Offset, raw

@@ -292,7 +292,7 @@ func TestPostfixUnparsedLines(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dst, err := newPostfix(Options{}).Parse(nil, Line{Text: []byte(postfixHead + c.line), Reference: postfixReference})
 			var unparsed *UnparsedError
-			if !errors.As(err, &unparsed) || unparsed.Program != c.program || unparsed.MTA != event.Postfix || len(dst) > 0 {
+			if !errors.As(err, &unparsed) || unparsed.Program != c.program || unparsed.MTA != postfixMTA || len(dst) > 0 {
 				t.Errorf("got %v and %d deliveries, want an UnparsedError of %s", err, len(dst), c.program)
 			}
 		})
@@ -315,7 +315,7 @@ func TestPostfixFillsWhatTheEnvelopeAndEarlierLinesSay(t *testing.T) {
 		}
 	}
 	want := event.Delivery{
-		Time: time.Date(2026, 11, 23, 18, 26, 53, 762210000, time.UTC), MTA: event.Postfix, Host: "mta-out", Instance: "postfix-out/softsmtp", Program: "smtp",
+		Time: time.Date(2026, 11, 23, 18, 26, 53, 762210000, time.UTC), MTA: postfixMTA, Host: "mta-out", Instance: "postfix-out/softsmtp", Program: "smtp",
 		QueueID: "4jYGCn5qQVzn4BW", MessageID: `loc-"odd local".64@sender.example`, Sender: `"odd sender"@sender.example`, SenderKnown: true,
 		Recipient: "ok@text.example", RecipientSource: event.RecipientFromLog, Relay: event.Relay{Host: "mx.text.example", IP: "198.51.100.1", Port: 25},
 		Status: event.Delivered, Phase: event.PhaseDot, SMTPCode: 250, DSN: "2.0.0", Diagnostic: "250 Ok", Delay: event.KnownSeconds(3.7), Attempt: 1,

@@ -65,17 +65,17 @@ type toParser struct{}
 func (toParser) Parse(dst []event.Delivery, line parsers.Line) ([]event.Delivery, error) {
 	raw := string(line.Text)
 	if raw == "bad" {
-		return dst, &parsers.UnparsedError{MTA: event.Postfix, Program: "smtp", Problem: "test"}
+		return dst, &parsers.UnparsedError{MTA: "postfix", Program: "smtp", Problem: "test"}
 	}
 	name, ok := strings.CutPrefix(raw, "to ")
 	if !ok {
 		return dst, nil
 	}
-	return append(dst, event.Delivery{MTA: event.Postfix, Recipient: name, Status: event.Bounced, Diagnostic: "550 5.1.1 User unknown",
+	return append(dst, event.Delivery{MTA: "postfix", Recipient: name, Status: event.Bounced, Diagnostic: "550 5.1.1 User unknown",
 		SMTPCode: 550, EnhancedCode: "5.1.1", Origin: line.Origin, Offset: line.Offset, Raw: raw}), nil
 }
 func (toParser) Flush(dst []event.Delivery) []event.Delivery {
-	return append(dst, event.Delivery{MTA: event.Postfix, Recipient: "flushed", Status: event.Bounced})
+	return append(dst, event.Delivery{MTA: "postfix", Recipient: "flushed", Status: event.Bounced})
 }
 func (toParser) Snapshot(dst []byte) []byte { return append(dst, "remembered"...) }
 func (toParser) Restore([]byte) error       { return nil }

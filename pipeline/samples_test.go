@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"mtatap/event"
 	"mtatap/parsers"
 )
 
@@ -68,7 +67,7 @@ func TestSamplesOfHostileLinesAreEscapedAndCut(t *testing.T) {
 	r := b.reader(&input{}, nil)
 	text := []byte("4B1: to=<a@b.example>, status=\x1b[2J\nlevel=ERROR msg=forged " + strings.Repeat("x", 1000))
 	for range 3 {
-		r.noteUnparsed(parsers.Line{Text: text}, &parsers.UnparsedError{MTA: event.Postfix, Program: "smtp", Problem: "test"})
+		r.noteUnparsed(parsers.Line{Text: text}, &parsers.UnparsedError{MTA: "postfix", Program: "smtp", Problem: "test"})
 	}
 	got := b.logged.String()
 	if strings.Count(got, "\n") != 1 || strings.ContainsAny(got, "\x1b") || len(got) > 700 {

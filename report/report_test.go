@@ -31,7 +31,7 @@ func newCollector(t *testing.T) *Collector {
 // happened returns an event of that many hours after noon.
 func happened(hours int, status event.Status, category event.Category, provider, domain, text string) *event.Event {
 	e := &event.Event{Provider: provider, RecipientDomain: domain}
-	e.Time, e.MTA, e.Status, e.Recipient, e.Diagnostic = noon.Add(time.Duration(hours)*time.Hour), event.Postfix, status, "ann@"+domain, text
+	e.Time, e.MTA, e.Status, e.Recipient, e.Diagnostic = noon.Add(time.Duration(hours)*time.Hour), "postfix", status, "ann@"+domain, text
 	e.Category, e.Rule, e.Reason, e.Action = category, "rule-of-"+string(category), "why-"+string(category), event.Watch
 	if category == event.CategoryHard {
 		e.Action = event.Suppress

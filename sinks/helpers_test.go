@@ -33,7 +33,7 @@ func makeEvents(n, recipients int) []*event.Event {
 func makeEvent(i int, recipient string) *event.Event {
 	e := &event.Event{
 		Delivery: event.Delivery{
-			Time: time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.UTC), MTA: event.Postfix, Host: "mx1",
+			Time: time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.UTC), MTA: "postfix", Host: "mx1",
 			QueueID: "4bQ", Recipient: recipient, Status: event.Bounced,
 		},
 		Observed: time.Date(2026, 3, 1, 12, 0, 1, 0, time.UTC),

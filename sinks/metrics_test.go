@@ -12,7 +12,7 @@ import (
 
 func smallLabels() Labels {
 	return Labels{
-		MTAs:       []event.MTA{event.Postfix},
+		MTAs:       []event.MTA{"postfix"},
 		Categories: []event.Category{event.CategoryDelivered, event.CategoryHard},
 		Providers:  []string{"google"},
 		Rules:      []string{"google-full"},
@@ -32,7 +32,7 @@ func newTestMetrics(t testing.TB) (*Metrics, *prometheus.Registry) {
 
 func verdict(status event.Status, category event.Category, provider, rule string) *event.Event {
 	return &event.Event{
-		Delivery: event.Delivery{MTA: event.Postfix, Status: status, Delay: event.KnownSeconds(3)},
+		Delivery: event.Delivery{MTA: "postfix", Status: status, Delay: event.KnownSeconds(3)},
 		Verdict:  event.Verdict{Category: category, Rule: rule},
 		Provider: provider,
 	}
@@ -48,7 +48,7 @@ func expect(t *testing.T, reg *prometheus.Registry, want, name string) {
 func TestMetricsOfWhatMayOccurBeginWithItsFirstEvent(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	labels := smallLabels()
-	labels.MTAs, labels.Possible, labels.Rejects = nil, []event.MTA{event.Postfix, event.Exim}, false
+	labels.MTAs, labels.Possible, labels.Rejects = nil, []event.MTA{"postfix", "exim"}, false
 	m, err := NewMetrics(reg, labels)
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +158,7 @@ func TestMetricsAdoptNewRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Adopt(Labels{
-		MTAs:       []event.MTA{event.Postfix},
+		MTAs:       []event.MTA{"postfix"},
 		Categories: []event.Category{event.CategoryDelivered, "own"},
 		Providers:  []string{"yahoo"},
 		Rules:      []string{"yahoo-full"},

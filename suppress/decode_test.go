@@ -14,7 +14,7 @@ import (
 func sample(change func(*event.Event)) *event.Event {
 	e := &event.Event{
 		Delivery: event.Delivery{
-			Time: at(1).Add(123456), MTA: event.Postfix, Host: "mx1", Instance: "postfix", Program: "smtp", QueueID: "4bQ9z1", MessageID: "m1@x.example",
+			Time: at(1).Add(123456), MTA: "postfix", Host: "mx1", Instance: "postfix", Program: "smtp", QueueID: "4bQ9z1", MessageID: "m1@x.example",
 			Sender: "s@x.example", SenderKnown: true, Recipient: "Zoë\"\\.o'n@Example.org", OriginalRecipient: "o@example.org", RecipientSource: event.RecipientFromLog,
 			Relay: event.Relay{Host: "mx.example.org", IP: "192.0.2.1", Port: 25}, Status: event.Bounced, Phase: event.PhaseRcpt,
 			SMTPCode: 550, EnhancedCode: "5.1.1", DSN: "5.1.1", Diagnostic: "550 5.1.1 <a}b{\x1b[1m\xff>: \"no\" such user", Delay: event.KnownSeconds(0.5), Attempt: 2,

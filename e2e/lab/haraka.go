@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -130,12 +129,7 @@ func HarakaTakes(version string, messages []Submission) []Submission {
 	if version == "" {
 		return messages
 	}
-	quoted := func(addr string) bool { return strings.HasPrefix(addr, `"`) }
-	taken := slices.Clone(messages)
-	for i := range taken {
-		taken[i].To = slices.DeleteFunc(slices.Clone(taken[i].To), quoted)
-	}
-	return slices.DeleteFunc(taken, func(s Submission) bool { return len(s.To) == 0 })
+	return without(messages, quoted)
 }
 
 func (h *haraka) Name() string    { return "haraka" }

@@ -1,5 +1,10 @@
 package lab
 
+import (
+	"slices"
+	"strings"
+)
+
 // Submission is one message to hand to a mail server.
 type Submission struct {
 	ID   string // Message-ID without brackets
@@ -121,3 +126,15 @@ func Bounces() []Submission {
 		async("aliased", "news+lisa=remote.example@alias.example"),
 	}
 }
+
+// without returns messages without the addresses that a server refuses, and
+// without those that are then to nobody.
+func without(messages []Submission, refused func(addr string) bool) []Submission {
+	taken := slices.Clone(messages)
+	for i := range taken {
+		taken[i].To = slices.DeleteFunc(slices.Clone(taken[i].To), refused)
+	}
+	return slices.DeleteFunc(taken, func(s Submission) bool { return len(s.To) == 0 || refused(s.From) })
+}
+
+func quoted(addr string) bool { return strings.HasPrefix(addr, `"`) }
