@@ -31,7 +31,7 @@ type settings struct{ file, key string }
 
 var known = []server{
 	{
-		mta: event.Postfix, name: "Postfix", syslog: true,
+		mta: "postfix", name: "Postfix", syslog: true,
 		signs: []string{"/etc/postfix/main.cf", "/usr/sbin/postconf", "/usr/local/etc/postfix/main.cf", "/usr/local/sbin/postconf"},
 		queries: []query{
 			{"/usr/sbin/postconf", []string{"-h", "maillog_file"}},
@@ -41,7 +41,7 @@ var known = []server{
 		units:    []string{"postfix.service", "postfix@-.service"},
 	},
 	{
-		mta: event.Exim, name: "Exim",
+		mta: "exim", name: "Exim",
 		signs: []string{"/etc/exim4", "/etc/exim", "/usr/sbin/exim4", "/usr/sbin/exim", "/usr/local/sbin/exim", "/usr/local/etc/exim"},
 		queries: []query{
 			{"/usr/sbin/exim4", []string{"-bP", "log_file_path"}},
@@ -60,7 +60,7 @@ var known = []server{
 		units: []string{"exim4.service", "exim.service"},
 	},
 	{
-		mta: event.Haraka, name: "Haraka",
+		mta: "haraka", name: "Haraka",
 		signs: []string{
 			"/etc/haraka", "/opt/haraka", "/usr/local/haraka", "/usr/lib/node_modules/Haraka", "/usr/local/lib/node_modules/Haraka",
 		},
@@ -70,6 +70,11 @@ var known = []server{
 		},
 		logs:  []string{"/var/log/haraka.log", "/var/log/haraka/*.log"},
 		units: []string{"haraka.service"},
+	},
+	{
+		mta: "opensmtpd", name: "OpenSMTPD", syslog: true,
+		signs: []string{"/etc/smtpd.conf", "/etc/mail/smtpd.conf", "/usr/sbin/smtpctl", "/usr/local/etc/mail/smtpd.conf"},
+		units: []string{"opensmtpd.service", "smtpd.service"},
 	},
 }
 
