@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,6 +86,7 @@ func TestAnEventIsSeenWithinTheFirstFiveMinutes(t *testing.T) {
 		send(t, "nor-of-this@localhost")
 		m.see("nor-of-this@localhost")
 	})
+	m.step("the same by another user", func() { m.askAsAlice() })
 	m.step("stop", func() {
 		if err := service.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
@@ -94,6 +96,24 @@ func TestAnEventIsSeenWithinTheFirstFiveMinutes(t *testing.T) {
 		}
 	})
 	m.sum()
+}
+
+// advised is the command that an error tells to run.
+var advised = regexp.MustCompile(`: (usermod -aG \S+ alice)\n`)
+
+// askAsAlice has somebody without rights look at the log, and do as she is told.
+func (m *minutes) askAsAlice() {
+	const asAlice = "setpriv --reuid=alice --regid=alice --init-groups "
+	run(m.t, "useradd alice")
+	said := run(m.t, asAlice+"mtatap replay --quiet /var/log/mail.log && exit 1 || true")
+	command := advised.FindStringSubmatch(said)
+	if command == nil {
+		m.t.Fatalf("no advice in\n%s", said)
+	}
+	run(m.t, command[1])
+	if said := run(m.t, asAlice+"mtatap replay --quiet /var/log/mail.log"); !strings.Contains(said, "nor-of-this@localhost") {
+		m.t.Errorf("the advice did not help:\n%s", said)
+	}
 }
 
 // minutes keeps the time.
