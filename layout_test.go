@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 
 	"e2e/port":     {},
 	"e2e/suppress": {"e2e/lab"},
+	"e2e/firstrun": {},
 
 	"bench":        {"bench/logs", "e2e/port"},
 	"testdata":     {},

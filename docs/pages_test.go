@@ -131,5 +131,5 @@ func runMtatap() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE)
-	return cli.Main(ctx, os.Args[1:], cli.Environment{Rules: rules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv})
+	return cli.Main(ctx, os.Args[1:], cli.Environment{Rules: rules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv, Root: os.Getenv(rootVariable)})
 }
