@@ -115,9 +115,9 @@ func (s *openSMTPD) Stop() error {
 	return s.process.stop()
 }
 
-// OpenSMTPDTakes returns what of messages OpenSMTPD takes: it refuses quoted
+// openSMTPDTakes returns what of messages OpenSMTPD takes: it refuses quoted
 // local parts, and those beyond ASCII.
-func OpenSMTPDTakes(messages []Submission) []Submission {
+func openSMTPDTakes(messages []Submission) []Submission {
 	return without(messages, func(addr string) bool {
 		return quoted(addr) || strings.ContainsFunc(addr, func(r rune) bool { return r > unicode.MaxASCII })
 	})

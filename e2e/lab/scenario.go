@@ -29,7 +29,8 @@ func EachScript(scripts []Script) []Submission {
 
 // Mixed returns the messages that are about addresses and about several
 // recipients rather than about one reply, as far as that mail server takes
-// them: Haraka knows no aliases and refuses some quoted addresses.
+// them: Haraka knows no aliases and refuses some quoted addresses, OpenSMTPD all
+// of them and those beyond ASCII.
 func Mixed(mta string) []Submission {
 	const sender = "sender@" + SenderDomain
 	all := []Submission{
@@ -45,6 +46,9 @@ func Mixed(mta string) []Submission {
 		all = append(all,
 			Submission{ID: "alias@" + SenderDomain, From: sender, To: []string{AliasRecipient}},
 			Submission{ID: "quoted@" + SenderDomain, From: sender, To: []string{`"unknown+a: to=<b@c>"@remote.example`}})
+	}
+	if mta == "opensmtpd" {
+		return openSMTPDTakes(all)
 	}
 	return all
 }
