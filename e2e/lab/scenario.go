@@ -3,6 +3,7 @@ package lab
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Submission is one message to hand to a mail server.
@@ -142,3 +143,11 @@ func without(messages []Submission, refused func(addr string) bool) []Submission
 }
 
 func quoted(addr string) bool { return strings.HasPrefix(addr, `"`) }
+
+// openSMTPDTakes returns what of messages OpenSMTPD takes: it refuses quoted
+// local parts, and those beyond ASCII.
+func openSMTPDTakes(messages []Submission) []Submission {
+	return without(messages, func(addr string) bool {
+		return quoted(addr) || strings.ContainsFunc(addr, func(r rune) bool { return r > unicode.MaxASCII })
+	})
+}
