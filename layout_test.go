@@ -17,7 +17,7 @@ import (
 var mayImport = map[string][]string{
 	".":        {"cli"},
 	"report":   {"event", "rules", "rules/review"},
-	"cli":      {"report", "config", "event", "manual", "parsers", "pipeline", "privacy", "rules", "rules/review", "schema", "sinks", "suppress", "suppress/cluster", "suppress/local", "suppress/store", "tailers"},
+	"cli":      {"report", "config", "event", "host", "manual", "parsers", "pipeline", "privacy", "rules", "rules/review", "schema", "sinks", "suppress", "suppress/cluster", "suppress/local", "suppress/store", "tailers"},
 	"manual":   {"schema"},
 	"pipeline": {"event", "parsers", "rules", "tailers"},
 	"sinks":    {"config", "event"},
@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"suppress/cluster": {"suppress", "suppress/store"},
 
 	"config":  {"parsers", "schema"},
+	"host":    {"event", "parsers"},
 	"schema":  {},
 	"parsers": {"event"},
 	"rules":   {"event"},
@@ -44,6 +45,7 @@ var mayImport = map[string][]string{
 	"testdata":     {},
 	"grafana":      {},
 	"packaging":    {},
+	"e2e/packages": {"e2e/lab"},
 	"e2e/security": {"e2e/lab"},
 
 	"rules/review":   {"event", "rules"},

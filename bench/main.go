@@ -91,6 +91,11 @@ func (b *bench) all(ctx context.Context, names []string) error {
 		return err
 	}
 	defer os.RemoveAll(b.work)
+	if b.document != "" && len(names) == 0 { // nothing of an older run stays
+		if err := replaceText(b.document, "targets", targetsHead); err != nil {
+			return err
+		}
+	}
 	var failed []string
 	for _, m := range measurements {
 		if len(names) > 0 && !slices.Contains(names, m.name) {
@@ -104,6 +109,7 @@ func (b *bench) all(ctx context.Context, names []string) error {
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", m.name, err)
 			failed = append(failed, m.name)
+			rows = append(rows, row{what: m.about, measured: "not measured: " + oneLine(err), verdict: verdict(false)})
 		}
 		for i := range rows {
 			rows[i].how = "`go run ./bench " + m.name + "`"
@@ -166,6 +172,17 @@ func (b *bench) machine() string {
 	}
 	return fmt.Sprintf("%s on %d cores (%s), %s, load average %s when it began.%s\n",
 		time.Now().UTC().Format("2 January 2006"), runtime.NumCPU(), model, runtime.Version(), load, size)
+}
+
+// enough reports whether a program was run often enough: a slow one, whose times
+// differ little from run to run, twice or as often as fits into a minute.
+func (b *bench) enough(runs []usage) bool {
+	var spent time.Duration
+	for _, u := range runs {
+		spent += u.wall
+	}
+	n := len(runs)
+	return n >= b.pairs || n >= 2 && spent+spent/time.Duration(n) > time.Minute
 }
 
 // folder makes a new empty folder for one run.

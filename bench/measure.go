@@ -134,12 +134,17 @@ func (p *process) failure(err error) error {
 	return fmt.Errorf("%s: %w: %s", p.cmd.Args[0], err, said[max(0, len(said)-500):])
 }
 
+// atMost is how long one run of a program may take.
+const atMost = 5 * time.Minute
+
 // toEnd runs cmd to its end.
 func toEnd(cmd *exec.Cmd) (usage, error) {
 	p, err := start(cmd)
 	if err != nil {
 		return usage{}, err
 	}
+	limit := time.AfterFunc(atMost, func() { _ = cmd.Process.Kill() }) // it may have ended
+	defer limit.Stop()
 	return p.wait()
 }
 

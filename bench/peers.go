@@ -42,8 +42,6 @@ var peers = []peer{
 		func(k *kit) *exec.Cmd { return k.command("usr/bin/mtail", "--version") }},
 }
 
-const atMost = 10 * time.Minute // for one run of a peer
-
 // kit is where peers are and how they are started.
 type kit struct {
 	root string // of unpacked packages
@@ -61,7 +59,10 @@ func (b *bench) install(ctx context.Context, packages ...string) (*kit, error) {
 	if k.work, err = b.folder(); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(conf, "install"), append([]string{k.root}, packages...)...)
+	cmd.WaitDelay = time.Second // what it started may hold its output open
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("install %v: %w: %s", packages, err, out)
 	}

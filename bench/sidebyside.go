@@ -48,7 +48,7 @@ func sideBySide(ctx context.Context, b *bench) ([]row, error) {
 			r.problem = err
 			continue
 		}
-		for range b.pairs {
+		for !b.enough(r.runs) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -102,21 +102,21 @@ func (b *bench) events(log input) (int, error) {
 
 func (b *bench) table(log input, outcomes int, us usage, runs int, results []*result) string {
 	var t strings.Builder
-	fmt.Fprintf(&t, "A Postfix log of %d lines (%s), %d of them outcomes, from memory. mtatap ran before each run of a peer; medians of %d runs, of mtatap %d. "+
-		"The ratio is the median of those of neighbouring runs.\n\n", log.lines, mebibytes(log.bytes), outcomes, b.pairs, runs)
-	t.WriteString("| program | version | what it does | time | CPU | memory | time / mtatap's | outcomes found |\n|---|---|---|---|---|---|---|---|\n")
-	fmt.Fprintf(&t, "| mtatap replay | this | classified events, JSON | %s | %s | %s | 1 | %d |\n", seconds(us.wall), seconds(us.cpu), mebibytes(us.peak), outcomes)
+	fmt.Fprintf(&t, "A Postfix log of %d lines (%s), %d of them outcomes, from memory. mtatap ran before each run of a peer; medians of all runs. "+
+		"The ratio is the median of those of neighbouring runs.\n\n", log.lines, mebibytes(log.bytes), outcomes)
+	t.WriteString("| program | version | what it does | runs | time | CPU | memory | time / mtatap's | outcomes found |\n|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&t, "| mtatap replay | this | classified events, JSON | %d | %s | %s | %s | 1 | %d |\n", runs, seconds(us.wall), seconds(us.cpu), mebibytes(us.peak), outcomes)
 	for _, r := range results {
 		version := "in go.mod"
 		if r.version != nil {
 			version = versionOf(r.version(&kit{root: b.cache + "/peers"}))
 		}
 		if len(r.runs) == 0 {
-			fmt.Fprintf(&t, "| %s | | %s | not measured: %s | | | | |\n", r.name, r.does, oneLine(r.problem))
+			fmt.Fprintf(&t, "| %s | | %s | 0 | not measured: %s | | | | |\n", r.name, r.does, oneLine(r.problem))
 			continue
 		}
 		u := middle(r.runs)
-		fmt.Fprintf(&t, "| %s | %s | %s | %s | %s | %s | %.2f | %d |\n", r.name, version, r.does, seconds(u.wall), seconds(u.cpu), mebibytes(u.peak), median(r.ratios), r.counted)
+		fmt.Fprintf(&t, "| %s | %s | %s | %d | %s | %s | %s | %.2f | %d |\n", r.name, version, r.does, len(r.runs), seconds(u.wall), seconds(u.cpu), mebibytes(u.peak), median(r.ratios), r.counted)
 	}
 	return t.String()
 }

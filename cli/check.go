@@ -19,18 +19,23 @@ func newCheck(env Environment) *cobra.Command {
 		Args: exactArgs(0),
 		RunE: func(*cobra.Command, []string) error { return check(env, configFile, rulesFile) },
 	}
-	cmd.Flags().StringVar(&configFile, "config.file", "", "configuration to check")
+	cmd.Flags().StringVar(&configFile, "config.file", "", "configuration to check (default: with --rules none, else "+defaultConfig+" if it is there)")
 	cmd.Flags().StringVar(&rulesFile, "rules", "", "rules file to check (default: that of the configuration, else the built-in rules)")
 	return cmd
 }
 
 func check(env Environment, configFile, rulesFile string) error {
-	var configErr error
+	var configErr, webErr error
+	if configFile == "" && rulesFile == "" {
+		configFile = findConfig(env)
+	}
 	if configFile != "" {
 		var cfg *config.Config
-		if cfg, configErr = config.Load(configFile, env.Getenv); configErr == nil {
+		if cfg, configErr = loadConfig(configFile, env); configErr == nil {
 			fmt.Fprintf(env.Stdout, "%s: ok, %d sources, %d sinks\n", configFile, len(cfg.Sources), len(cfg.Sinks))
+			warnOfLogs(env, cfg)
 			rulesFile = firstOf(rulesFile, cfg.Rules)
+			webErr = config.CheckWebFile(cfg.Web.ConfigFile)
 		}
 	}
 	set, rulesErr := loadRules(rulesFile, env.Rules)
@@ -40,5 +45,15 @@ func check(env Environment, configFile, rulesFile string) error {
 			fmt.Fprintf(env.Stdout, "warning: %v\n", doubt)
 		}
 	}
-	return errors.Join(configErr, rulesErr)
+	return errors.Join(configErr, webErr, rulesErr)
+}
+
+// warnOfLogs tells of logs that we cannot read, which is no mistake in the
+// configuration.
+func warnOfLogs(env Environment, cfg *config.Config) {
+	for _, s := range cfg.Sources {
+		for _, p := range checkSource(s) {
+			fmt.Fprintf(env.Stdout, "warning: %v\n", p)
+		}
+	}
 }

@@ -151,7 +151,8 @@ func (c *classify) answer(w *bufio.Writer, set *rules.Set, q *question) error {
 }
 
 // appendVerdict appends the verdict as a JSON object without its end. What is
-// unknown is left out.
+// unknown is left out. All words of a verdict are of letters, digits and what
+// joins them, or no rules file would have been loaded: JSON escapes none of them.
 func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byte {
 	b = append(b, '{')
 	if len(id) > 0 {
@@ -160,19 +161,19 @@ func appendVerdict(b []byte, id []byte, in *rules.Input, v *event.Verdict) []byt
 		}
 		b = append(append(append(b, `"id":`...), id...), ',')
 	}
-	b = event.AppendString(append(b, `"category":`...), string(v.Category))
-	b = event.AppendString(append(b, `,"bounce_type":`...), string(v.BounceType))
+	b = append(append(b, `"category":"`...), v.Category...)
+	b = append(append(b, `","bounce_type":"`...), v.BounceType...)
 	if v.Reason != "" {
-		b = event.AppendString(append(b, `,"reason":`...), v.Reason)
+		b = append(append(b, `","reason":"`...), v.Reason...)
 	}
-	b = event.AppendString(append(b, `,"action":`...), string(v.Action))
-	b = strconv.AppendBool(append(b, `,"resend":`...), v.Resend)
-	b = event.AppendString(append(b, `,"rule":`...), v.Rule)
+	b = append(append(b, `","action":"`...), v.Action...)
+	b = strconv.AppendBool(append(b, `","resend":`...), v.Resend)
+	b = append(append(append(b, `,"rule":"`...), v.Rule...), '"')
 	if in.Code != 0 {
 		b = strconv.AppendInt(append(b, `,"smtp_code":`...), int64(in.Code), 10)
 	}
 	if in.Enhanced != "" {
-		b = event.AppendString(append(b, `,"enhanced_code":`...), in.Enhanced)
+		b = append(append(append(b, `,"enhanced_code":"`...), in.Enhanced...), '"')
 	}
 	return b
 }

@@ -26,6 +26,7 @@ type Environment struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	Getenv func(string) (string, bool)
+	Root   string           // in front of the paths that are looked at when none is named; "" is none
 	Reload <-chan os.Signal // asks `run` to load its rules again; may be nil
 }
 
@@ -77,7 +78,7 @@ status by rules and publishes categorized events to Kafka, files and Prometheus.
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRun(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSuppress(env), newSchema(env), newVersion(env), newCompletion(env), newMan(env))
+	root.AddCommand(newRun(env), newInit(env), newReplay(env), newClassify(env), newCheck(env), newRules(env), newReport(env), newSuppress(env), newSchema(env), newVersion(env), newCompletion(env), newMan(env))
 	root.CompletionOptions.DisableDefaultCmd = true // ours is in completion.go
 	return root
 }

@@ -58,7 +58,7 @@ func (l *logFiles) recordings(files []string, tail tailers.Options, stdin io.Rea
 		rec := pipeline.Recording{Name: file, Parser: open, Reference: l.reference, Open: func() (pipeline.Finished, error) {
 			in, err := tailers.OpenReplay(file, stdin, tail)
 			if err != nil {
-				return nil, err
+				return nil, adviseOnLog(err, file)
 			}
 			progress.show(file, in)
 			return in, nil

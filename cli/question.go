@@ -6,11 +6,13 @@ import (
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
-// question is one reply to classify.
+// question is one reply to classify. It is valid as long as the line that it was
+// read from, which it shares.
 type question struct {
-	ID        json.RawMessage `json:"id"` // valid as long as the line it was read from
+	ID        json.RawMessage `json:"id"`
 	Text      string          `json:"text"`
 	Provider  string          `json:"provider"`
 	RelayHost string          `json:"relay_host"`
@@ -167,7 +169,7 @@ func (s *scanner) text() (string, bool) {
 		return "", false
 	}
 	if !escaped {
-		return string(raw), true
+		return unsafe.String(unsafe.SliceData(raw), len(raw)), true
 	}
 	plain := make([]byte, 0, len(raw))
 	for len(raw) > 0 {

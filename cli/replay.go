@@ -65,7 +65,7 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	var err error
 	cfg := &config.Config{}
 	if r.config != "" {
-		if cfg, err = config.Load(r.config, r.env.Getenv); err != nil {
+		if cfg, err = loadConfig(r.config, r.env); err != nil {
 			return err
 		}
 	}
@@ -117,6 +117,5 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	return counted.print(r.env.Stderr, p.Lines(), time.Since(start))
 }
 
-// defaultLimits bound a batch where no configuration does: standard output gains
-// nothing from larger ones, and they stay in the cache.
-var defaultLimits = pipeline.Limits{Events: 250, Bytes: 250_000, Linger: 50 * time.Millisecond}
+// defaultLimits bound what sinks are given at once where no configuration does.
+var defaultLimits = pipeline.Limits{Events: 1000, Bytes: 1_000_000, Linger: 50 * time.Millisecond}

@@ -79,7 +79,7 @@ func (r *reviewing) check() (err error) {
 	if r.config == "" {
 		return nil
 	}
-	if r.loaded, err = config.Load(r.config, r.env.Getenv); err != nil {
+	if r.loaded, err = loadConfig(r.config, r.env); err != nil {
 		return err
 	}
 	if a := r.loaded.Privacy.Addresses; a != "" && a != "plain" {

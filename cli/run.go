@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -41,11 +40,14 @@ func newRun(env Environment) *cobra.Command {
 		Short: "Follow logs and publish an event for each delivery status",
 		Long: `Follow the logs of the configuration and publish an event for each delivery
 status. With FILEs and no configuration: read them from the beginning and follow
-them, print events on standard output, keep no state.
+them, print events on standard output, keep no state. With neither: take
+` + defaultConfig + ` if it is there, else do the same with the logs of the mail
+servers that are found here, as "mtatap init" finds them.
 
 SIGHUP and POST /-/reload load the rules and the log level again.`,
 		Example: `  mtatap run --config.file /etc/mtatap/mtatap.yaml
-  mtatap run /var/log/mail.log`,
+  mtatap run /var/log/mail.log
+  mtatap run`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			return r.profiling.around(func() error { return r.run(cmd.Context(), files) })
 		},
@@ -61,7 +63,7 @@ SIGHUP and POST /-/reload load the rules and the log level again.`,
 }
 
 func (r *run) run(ctx context.Context, files []string) error {
-	cfg, err := r.load(files)
+	cfg, err := r.choose(ctx, files)
 	if err != nil {
 		return err
 	}
@@ -69,11 +71,14 @@ func (r *run) run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
+	if err := cfg.announce(log); err != nil {
+		return err
+	}
 	set, err := loadRules(cfg.Rules, r.env.Rules)
 	if err != nil {
 		return err
 	}
-	s, err := r.build(cfg, set, log)
+	s, err := r.build(cfg.Config, set, log)
 	if err != nil {
 		return err
 	}
@@ -82,30 +87,13 @@ func (r *run) run(ctx context.Context, files []string) error {
 	return s.serve(ctx)
 }
 
-// load returns the configuration of the file, or that of the plain FILE mode.
-func (r *run) load(files []string) (*config.Config, error) {
-	switch {
-	case r.config != "" && len(files) > 0:
-		return nil, usageError{errors.New("give either --config.file or FILEs, not both")}
-	case r.config != "":
-		cfg, err := config.Load(r.config, r.env.Getenv)
-		if err == nil && (len(cfg.Sources) == 0 || len(cfg.Sinks) == 0) {
-			err = fmt.Errorf("%s names no sources or no sinks: it is for mtatap suppress", r.config)
-		}
-		return cfg, err
-	case len(files) == 0:
-		return nil, usageError{errors.New("run needs --config.file, or FILEs to follow")}
-	}
-	return config.ForFiles(files), nil
-}
-
 // reloadLevel takes the log level from the configuration again, unless a flag
 // has set it.
 func (r *run) reloadLevel(level *slog.LevelVar) error {
 	if r.config == "" || r.log.level != "" {
 		return nil
 	}
-	cfg, err := config.Load(r.config, r.env.Getenv)
+	cfg, err := loadConfig(r.config, r.env)
 	if err != nil {
 		return err
 	}
@@ -162,7 +150,7 @@ func (r *run) build(cfg *config.Config, set *rules.Set, log *slog.Logger) (s *se
 	if cfg.StateDir != "" {
 		if s.store, err = tailers.OpenStore(cfg.StateDir); err != nil {
 			s.close()
-			return nil, err
+			return nil, adviseOnState(err, cfg.StateDir)
 		}
 		if problem := s.store.Problem(); problem != nil {
 			log.Error("checkpoint cannot be read: logs are read from the beginning, events may repeat with the same ids", "err", problem)

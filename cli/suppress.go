@@ -61,7 +61,7 @@ func (s *suppressor) load() (*config.Config, error) {
 	if s.config == "" {
 		return nil, usageError{errors.New("suppress needs --config.file")}
 	}
-	cfg, err := config.Load(s.config, s.env.Getenv)
+	cfg, err := loadConfig(s.config, s.env)
 	if err == nil && cfg.Suppress == nil {
 		err = fmt.Errorf("%s has no section suppress; write at least suppress: {}", s.config)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,13 +46,13 @@ func (s *suppressor) change(ctx context.Context, address string, o suppress.Outc
 		return err
 	}
 	recipient := published(address)
-	if recipient == "" {
-		return usageError{errors.New("an empty address cannot be mailed anyway")}
+	o.Time = time.Now().UTC()
+	if suppress.OutcomeByHand(o.Kind, recipient, o.Reason, o.Time).Kind == suppress.Nothing {
+		return usageError{fmt.Errorf("an address has 1 to %d bytes", suppress.MaxRecipient)}
 	}
 	list, err := s.open(ctx, cfg, recipient)
 	if err != nil {
 		return err
 	}
-	o.Time = time.Now().UTC()
 	return errors.Join(list.Change(ctx, recipient, o), list.Close())
 }

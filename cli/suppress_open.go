@@ -53,7 +53,7 @@ func (s *suppressor) open(ctx context.Context, cfg *config.Config, only string) 
 	if err != nil {
 		return nil, err
 	}
-	l, err := openLocal(cfg, set, prometheus.NewRegistry(), log)
+	l, err := openLocal(cfg, set, prometheus.NewRegistry(), nil, log)
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return newRunning(controlSocket(cfg.Suppress.Store)), nil
@@ -79,8 +79,9 @@ func addressOf(cfg *config.Config) (func(string) string, error) {
 	}, nil
 }
 
-// openLocal opens the list of a single host.
-func openLocal(cfg *config.Config, set *rules.Set, reg prometheus.Registerer, log *slog.Logger) (*local.Local, error) {
+// openLocal opens the list of a single host. failed is told of each failed attempt to
+// write or to publish; nil if nobody counts them.
+func openLocal(cfg *config.Config, set *rules.Set, reg prometheus.Registerer, failed func(error), log *slog.Logger) (*local.Local, error) {
 	policy, err := suppress.PolicyOf(set)
 	if err != nil {
 		return nil, err
@@ -91,9 +92,9 @@ func openLocal(cfg *config.Config, set *rules.Set, reg prometheus.Registerer, lo
 	}
 	c := cfg.Suppress
 	dead := sinks.NewDeadLetters(cfg.DeadLetters, nil)
-	publishers := []local.Publisher{publisher{sinks.NewFile(config.File{Path: c.File}, sinks.Deps{Name: "suppress.file", Log: log})}}
+	publishers := []local.Publisher{publisher{sinks.NewFile(config.File{Path: c.File}, sinks.Deps{Name: "suppress.file", Log: log, Failed: failed})}}
 	if c.Webhook != nil {
-		webhook, err := sinks.NewWebhook(*c.Webhook, sinks.Deps{Name: "suppress.webhook", Log: log, DeadLetters: dead})
+		webhook, err := sinks.NewWebhook(*c.Webhook, sinks.Deps{Name: "suppress.webhook", Log: log, Failed: failed, DeadLetters: dead})
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +107,7 @@ func openLocal(cfg *config.Config, set *rules.Set, reg prometheus.Registerer, lo
 	if err != nil {
 		return nil, err
 	}
-	l, err := local.New(policy, local.Options{Store: file, Publishers: publishers, Observe: c.Observe, MaxRecipients: c.MaxRecipients, Metrics: metrics, Logger: log})
+	l, err := local.New(policy, local.Options{Store: file, Publishers: publishers, Observe: c.Observe, MaxRecipients: c.MaxRecipients, Metrics: metrics, Logger: log, Failed: failed})
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}

@@ -33,10 +33,10 @@ func newSuppressShow(s *suppressor) *cobra.Command {
 					return nil
 				}
 				var text bytes.Buffer
-				if err := json.Indent(&text, r.Encode(), "", "  "); err != nil {
+				if err := json.Indent(&text, []byte(printable(string(r.Encode()))), "", "  "); err != nil {
 					return fmt.Errorf("show record: %w", err)
 				}
-				if _, err := fmt.Fprintln(s.env.Stdout, printable(text.String())); err != nil {
+				if _, err := fmt.Fprintln(s.env.Stdout, text.String()); err != nil {
 					return err
 				}
 				return found

@@ -8,13 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/exporter-toolkit/web"
-	"gopkg.in/yaml.v3"
+
+	"mtatap/config"
 )
 
 // webServer serves metrics, health and reload.
@@ -27,10 +27,13 @@ type webServer struct {
 }
 
 // newWebServer listens on address at once, so that a taken port is told before
-// anything starts. reload loads the rules again; home is the page at "/", whose
+// anything starts, and refuses a configFile that is wrong. reload loads the rules again; home is the page at "/", whose
 // ready says why not, if it is not. profiles adds pages that tell what this process
 // does.
 func newWebServer(address, configFile string, profiles bool, gatherer prometheus.Gatherer, reload func() error, home landing, log *slog.Logger) (*webServer, error) {
+	if err := config.CheckWebFile(configFile); err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	if profiles {
 		servePprof(mux)
@@ -58,11 +61,12 @@ func newWebServer(address, configFile string, profiles bool, gatherer prometheus
 	})
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen for metrics: %w", err)
+		return nil, adviseOnListen(fmt.Errorf("listen for metrics: %w", err), address)
 	}
 	return &webServer{
 		mux: mux, listener: listener, configFile: configFile, log: log,
-		server: &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
+		// Pages of other sites must not reload from within an operator's browser.
+		server: &http.Server{Handler: http.NewCrossOriginProtection().Handler(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute},
 	}, nil
 }
 
@@ -73,20 +77,8 @@ func mayReload(remote, configFile string) bool {
 	if from, err := netip.ParseAddrPort(remote); err == nil && from.Addr().Unmap().IsLoopback() {
 		return true
 	}
-	data, err := os.ReadFile(configFile)
-	if err != nil {
-		return false
-	}
-	var cfg struct {
-		TLS struct {
-			ClientAuth string `yaml:"client_auth_type"`
-		} `yaml:"tls_server_config"`
-		Users map[string]string `yaml:"basic_auth_users"`
-	}
-	if err := yaml.Unmarshal(data, &cfg); err != nil {
-		return false
-	}
-	return len(cfg.Users) > 0 || cfg.TLS.ClientAuth == "RequireAndVerifyClientCert"
+	f, err := config.ReadWebFile(configFile)
+	return err == nil && f.Identifies()
 }
 
 // run serves until ctx ends.

@@ -30,7 +30,7 @@ type wiring struct {
 func (w *wiring) connect(o *pipeline.Options) error {
 	if dir := w.config.StateDir; dir != "" { // dead letters live there too
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("make state directory: %w", err)
+			return adviseOnState(fmt.Errorf("make state directory: %w", err), dir)
 		}
 	}
 	if err := hideAddresses(w.config.Privacy, o); err != nil {
@@ -69,7 +69,7 @@ func (w *wiring) suppressHere(set *rules.Set, reg prometheus.Registerer, o *pipe
 	if s := w.config.Suppress; s == nil || s.Kafka != nil {
 		return nil, nil
 	}
-	l, err := openLocal(w.config, set, reg, w.log)
+	l, err := openLocal(w.config, set, reg, w.metrics.SinkFailed("suppress"), w.log)
 	if err != nil {
 		return nil, fmt.Errorf("open suppressions: %w", err)
 	}

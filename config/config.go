@@ -10,7 +10,7 @@ const DefaultListenAddress = "127.0.0.1:10525"
 type Config struct {
 	Sources      []Source
 	Rules        string // path of the rules file; "" is the built-in set
-	StateDir     string // "" keeps no state: only ForFiles gives that
+	StateDir     string // "" keeps no state: only ForSources gives that
 	Batch        Batch
 	MaxLineBytes int
 	RotateWait   time.Duration

@@ -18,14 +18,22 @@ func file(out *string) reader { return fileThat(out, nil) }
 // secret reads the path of a file whose content nobody else may read.
 func secret(out *string) reader {
 	return fileThat(out, func(info fs.FileInfo, content []byte) error {
-		if mode := info.Mode().Perm(); mode&0o007 != 0 {
-			return fmt.Errorf("is open to every user (mode %04o); protect it: chmod o= FILE", mode)
+		if err := private(info); err != nil {
+			return err
 		}
 		if len(bytes.TrimSpace(content)) == 0 {
 			return errors.New("is empty; write the secret into it")
 		}
 		return nil
 	})
+}
+
+// private says whether a file is closed to other users.
+func private(info fs.FileInfo) error {
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		return fmt.Errorf("is open to every user (mode %04o); protect it: chmod o= FILE", mode)
+	}
+	return nil
 }
 
 // certificates reads the path of a file of PEM certificates.

@@ -147,16 +147,14 @@ func (d *decoder) resolve(path string) string {
 	return filepath.Join(filepath.Dir(d.name), path)
 }
 
-// ForFiles returns the configuration of a run without one: files are read from
-// the beginning and followed, events go to standard output, no state is kept.
-func ForFiles(files []string) *Config {
+// ForSources returns the configuration of a run without one: the sources are read
+// from the beginning and followed, events go to standard output, no state is kept.
+func ForSources(sources ...Source) *Config {
 	var c Config
 	settings(&c)
 	c.StateDir = ""
-	for _, path := range files {
-		var s Source
-		source(&s)
-		s.Path, s.Start = path, "beginning"
+	for _, s := range sources {
+		s.Start = "beginning"
 		c.Sources = append(c.Sources, s)
 	}
 	c.Sinks = []Sink{{Name: "stdout", Kind: "stdout"}}

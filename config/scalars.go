@@ -96,7 +96,12 @@ func zone(out **time.Location) reader {
 		}
 		*out = location
 		return nil
-	}).shaped(func(n *schema.Node) { n.Default = (*out).String() })
+	}).shaped(func(n *schema.Node) {
+		n.Default = "Local" // whatever that is where the schema is printed
+		if *out != time.Local {
+			n.Default = (*out).String()
+		}
+	})
 }
 
 // peer reads the host:port of another server.

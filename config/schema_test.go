@@ -1,12 +1,15 @@
 package config
 
 import (
+	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
@@ -71,6 +74,23 @@ func TestTheSchemaTakesWhatTheReaderTakes(t *testing.T) {
 		"sizes and times":       `{sources: [{path: a.log}], max_line_bytes: 64kB, rotate_wait: 1h1.5m, batch: {linger: 0}, sinks: {stdout: {}}}`,
 	} {
 		check(name, []byte(text))
+	}
+}
+
+func TestTheSchemaIsTheSameInEveryTimeZone(t *testing.T) {
+	here, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, local := time.FixedZone("Pacific/Chatham", 45900), time.Local
+	t.Cleanup(func() { time.Local = local })
+	time.Local = elsewhere
+	there, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(here, []byte(`"default":"Local"`)) || !bytes.Equal(here, there) {
+		t.Errorf("the schema depends on the zone it is printed in:\n%s\n%s", here, there)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -75,6 +76,38 @@ func checkYAML(h *host, text string) error {
 		return filepath.Join(h.root, "etc/mtatap/secrets"), name == "CREDENTIALS_DIRECTORY"
 	})
 	return err
+}
+
+// The end-to-end tests run the programs of the folder examples; pages show them as
+// they are.
+func TestEveryProgramIsShownAsItIs(t *testing.T) {
+	shown := map[string]bool{}
+	for _, p := range pages(t) {
+		for _, b := range p.blocks {
+			if b.language == "go" || b.language == "python" {
+				shown[b.text] = true
+			}
+		}
+	}
+	files := 0
+	err := filepath.WalkDir(filepath.Join(top, "examples"), func(path string, d fs.DirEntry, err error) error {
+		if ext := filepath.Ext(path); err != nil || ext != ".go" && ext != ".py" {
+			return err
+		}
+		files++
+		text, err := os.ReadFile(path)
+		if !shown[string(text)] {
+			t.Errorf("no page shows %s as it is", path)
+		}
+		delete(shown, string(text))
+		return err
+	})
+	if err != nil || files < 3 {
+		t.Errorf("%d examples found: %v", files, err)
+	}
+	for text := range shown {
+		t.Errorf("a page shows a program that is no example:\n%s", clip(text))
+	}
 }
 
 // TestEveryEventIsOneOfTheSampleLogs compares the events that pages show with the

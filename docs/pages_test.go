@@ -97,8 +97,9 @@ func readPage(t *testing.T, name string) page {
 }
 
 // Block languages: sh is run, console is run and compared, yaml and json are
-// checked, the others are only read by people.
-var languages = []string{"sh", "console", "yaml", "json", "text", "ini"}
+// checked, go and python are files of the folder examples, the others are only read
+// by people.
+var languages = []string{"sh", "console", "yaml", "json", "go", "python", "text", "ini"}
 
 func TestEveryBlockSaysWhatItIs(t *testing.T) {
 	for _, p := range pages(t) {

@@ -20,21 +20,8 @@ import (
 // binary is the program under test, built once from the tree.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "mtatap-e2e-build-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "make folder for the binary:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "mtatap")
-	if out, err := exec.Command("go", "build", "-o", binary, "..").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build mtatap: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(lab.WithMtatap(func(program string) int { binary = program; return m.Run() }))
 }
 
 // mtatap is a running "mtatap run".

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,9 @@ type batch struct {
 	arena  []byte // the events' JSON, one after the other
 	ends   []int  // where each event's JSON ends in arena
 	size   int    // about how long the JSON will be
+
+	identified bool   // whether events have their ids
+	scratch    []byte // of identify
 
 	reader   *reader
 	position tailers.Position
@@ -43,8 +47,18 @@ func (b *batch) add(deliveries []event.Delivery, observed time.Time) {
 // jsonOverhead is about how much longer an event's JSON is than its line.
 const jsonOverhead = 500
 
+// identify sets the id of each event.
+func (b *batch) identify() {
+	for i := range b.events {
+		b.events[i].ID, b.scratch = event.NewID(&b.events[i].Delivery, b.scratch)
+	}
+	b.identified = true
+}
+
 // encode makes the JSON of each event, all in one arena.
 func (b *batch) encode(enc *event.Encoder) {
+	b.arena = slices.Grow(b.arena, b.size)
+	b.ends = slices.Grow(b.ends, len(b.events))
 	for i := range b.events {
 		b.arena = enc.Append(b.arena, &b.events[i])
 		b.ends = append(b.ends, len(b.arena))
@@ -75,5 +89,5 @@ func (b *batch) release() {
 // empty makes b as new but for its buffers.
 func (b *batch) empty() {
 	clear(b.events) // lets go of the lines
-	*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0]}
+	*b = batch{events: b.events[:0], arena: b.arena[:0], ends: b.ends[:0], scratch: b.scratch[:0]}
 }

@@ -22,8 +22,9 @@ type Input interface {
 	Next(ctx context.Context) (tailers.Chunk, error)
 }
 
-// Limits bound a batch. It is handed on when it reaches one of them, or as soon
-// as its source has nothing more to read.
+// Limits bound what a sink is given at once, which is several batches while it is
+// busy. A batch is handed on when it reaches its part of them, or as soon as its
+// source has nothing more to read.
 type Limits struct {
 	Events int
 	Bytes  int
@@ -56,10 +57,11 @@ type reader struct {
 	deliveries []event.Delivery
 	unparsed   []UnparsedLine
 	saved      time.Time // when memory last went into a batch
+	remembered int       // how long it was
 	atEnd      bool      // the last chunk left nothing to read
+	begun      bool      // a batch with events was handed on
 
 	// Of the goroutine that decides.
-	scratch []byte
 	encoder event.Encoder
 
 	// What every required sink has completed; written by sinks, read by the lag
@@ -178,10 +180,12 @@ func (r *reader) begin(read time.Time) {
 // of them, also when a reload comes between.
 func (r *reader) decide(b *batch) {
 	set := r.Rules()
+	if !b.identified {
+		b.identify()
+	}
 	for i := range b.events {
 		e := &b.events[i]
 		e.RulesVersion = set.SHA256()
-		e.ID, r.scratch = event.NewID(&e.Delivery, r.scratch)
 		e.RecipientDomain = event.Domain(e.Recipient)
 		e.Provider = set.Provider(e.Relay.Host, e.RecipientDomain)
 		in := rules.InputOf(&e.Delivery, e.Provider)
@@ -194,7 +198,11 @@ func (r *reader) decide(b *batch) {
 }
 
 func (r *reader) full(now time.Time) bool {
-	return len(r.batch.events) >= r.limits.Events || r.batch.size >= r.limits.Bytes || now.Sub(r.batch.read) >= r.limits.Linger
+	b := r.batch
+	if len(b.events) > 0 && !r.begun { // shows at once that something comes
+		return true
+	}
+	return len(b.events)*queuedBatches >= r.limits.Events || b.size*queuedBatches >= r.limits.Bytes || now.Sub(b.read) >= r.limits.Linger
 }
 
 // handOn gives the current batch on to be decided. It blocks while a sink that is
@@ -207,12 +215,14 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 	if b == nil {
 		return nil
 	}
-	r.batch = nil
+	r.batch, r.begun = nil, r.begun || len(b.events) > 0
 	if b.caughtUp = caughtUp; r.position != nil {
 		b.position = r.position()
 	}
 	if now := r.now(); r.acks != nil && now.Sub(r.saved) >= memoryEvery {
-		b.memory, r.saved = r.parser.Snapshot([]byte{}), now
+		// Of about the size of the last one: growing by and by costs several times that.
+		b.memory, r.saved = r.parser.Snapshot(make([]byte, 0, r.remembered+r.remembered/8)), now
+		r.remembered = len(b.memory)
 	}
 	r.underWay.Add(1)
 	select {
@@ -226,8 +236,10 @@ func (r *reader) handOn(ctx context.Context, parsed chan<- *batch, caughtUp bool
 // glanceEvery is how often rotations are looked for while reading stands still.
 const glanceEvery = time.Second
 
-// handOnLater waits until there is room for b, and looks for rotations meanwhile.
+// handOnLater waits until there is room for b. Meanwhile it takes over what it can
+// of what is still to be done, and looks for rotations.
 func (r *reader) handOnLater(ctx context.Context, parsed chan<- *batch, b *batch) error {
+	b.identify()
 	tick := time.NewTicker(glanceEvery)
 	defer tick.Stop()
 	for {

@@ -43,10 +43,10 @@ type Sink struct {
 	Patient bool
 }
 
-const (
-	queuedBatches   = 2    // that wait for a busy sink
-	coalescedEvents = 4000 // in one Write, unless a single batch has more
-)
+// queuedBatches is how many batches wait for a busy sink, and how many it is
+// given at once then: what Limits allow. Small batches bound what stands between
+// log and sinks, and stay in the processor's cache.
+const queuedBatches = 4
 
 // outlet is the goroutine of one sink.
 type outlet struct {
@@ -148,7 +148,7 @@ func (o *outlet) run(ctx, reading context.Context) error {
 	var events []*event.Event
 	for first := range o.queue {
 		taken, events = append(taken[:0], first), appendEvents(events[:0], first)
-		for more := true; more && len(taken) < queuedBatches && len(events) < coalescedEvents; {
+		for more := true; more && len(taken) < queuedBatches; {
 			select {
 			case b, ok := <-o.queue:
 				if more = ok; ok {

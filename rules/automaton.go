@@ -14,6 +14,9 @@ import (
 // table, where the rows of all states lie over each other, each entry in a gap
 // of the others (Tarjan and Yao, 1979). No two rows start at the same place, so
 // an entry that names the byte that leads to it can belong to one row only.
+// Transitions to depth three are only in the rows of the states of depth two,
+// which pairs leads to in any case: else every state would have those of its
+// suffix, half of the table.
 //
 // A state is its entry: where its row starts, whether it has hits, and the
 // class of the byte that leads to it. The root is 0.
@@ -47,13 +50,16 @@ type pattern struct {
 	targets []target
 }
 
-// next returns the state that follows on state, given the classes of the last
-// byte (0 at the start of the text) and of the next.
-func (a *automaton) next(state, last, class uint32) uint32 {
+// next returns the state that follows on state. short is what pairs has for the
+// last two bytes, and two for the last and the next, whose class is given.
+func (a *automaton) next(state, short, two, class uint32) uint32 {
 	if next := a.table[state>>entryShift+class]; next&entryClass == class {
 		return next
 	}
-	return a.pairs[last*a.width+class]
+	if next := a.table[short>>entryShift+class]; next&entryClass == class {
+		return next
+	}
+	return two
 }
 
 // found returns the hits of a state that has some; others may follow the one
@@ -217,7 +223,7 @@ func (t *trie) child(at uint32, class uint8) uint32 {
 
 // link orders the nodes and gives each the failure link to the longest suffix
 // that also starts a pattern, and its transitions to deep nodes: those to its
-// children, and those of that suffix that they don't replace.
+// children, and, where that suffix is deep, those of it that they don't replace.
 func (t *trie) link() {
 	t.ordered = append(make([]uint32, 0, len(t.nodes)), 0)
 	t.moves = make([]move, 0, 4*len(t.nodes))
@@ -236,7 +242,7 @@ func (t *trie) link() {
 		}
 		own, suffix := t.moves[n.from:], &t.nodes[n.fail]
 		for _, m := range t.moves[suffix.from:suffix.to] {
-			if !slices.ContainsFunc(own, func(o move) bool { return o.class == m.class }) {
+			if suffix.depth == deep && !slices.ContainsFunc(own, func(o move) bool { return o.class == m.class }) {
 				t.moves = append(t.moves, m)
 			}
 		}

@@ -10,10 +10,11 @@ import (
 // foundIn returns what the automaton finds in text: pairs of an end and the
 // number of a pattern.
 func foundIn(a *automaton, text string) (all [][2]int) {
-	state, last := uint32(0), uint32(0)
+	state, short, last := uint32(0), uint32(0), uint32(0)
 	for i, b := range []byte(text) {
 		class := uint32(a.class[b])
-		state, last = a.next(state, last, class), class
+		two := a.pairs[last*a.width+class]
+		state, short, last = a.next(state, short, two, class), two, class
 		if state&entryHits == 0 {
 			continue
 		}

@@ -33,7 +33,7 @@ func FuzzParse(f *testing.F) {
 
 func FuzzQuickLooksMissNothing(f *testing.F) {
 	for _, text := range append(sampleReplies, "SMTP error from remote mailer after initial connection: 421 x", "Too many failures (x)",
-		"192.0.2.1 failed after I sent the message. ", "::1 does not like recipient.", "\u017fmtp; x", "x 450 4.2.2 y: 550", "host x said: y (in reply to MAIL FROM command)") {
+		"192.0.2.1 failed after I sent the message. ", "::1 does not like recipient.", "\u017fmtp; x", "ho\u017ft x said: y", "... While tal\u212aing to y", "X-UNIX; x", "x 450 4.2.2 y: 550", "host x said: y (in reply to MAIL FROM command)") {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

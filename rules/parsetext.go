@@ -98,16 +98,49 @@ const inReplyStart = "(in reply to "
 
 // mayBeWrapped is a quick look at how text begins: false where no wrapping does.
 func mayBeWrapped(text string) bool {
-	if text == "" {
-		return false
-	}
-	if text[0] >= utf8.RuneSelf || strings.IndexByte("dhrusltxwDHRUSLTXW<>.", text[0]) >= 0 {
-		return true
+	for _, head := range heads {
+		if begins(text, head) {
+			return true
+		}
 	}
 	// An address in front of what qmail says.
-	_, said, ok := strings.Cut(text, " ")
-	return ok && said != "" && strings.IndexByte("fdFD", said[0]) >= 0
+	if text == "" || !qmailAddress[text[0]] {
+		return false
+	}
+	_, said, _ := strings.Cut(text, " ")
+	return begins(said, "failed after i ") || begins(said, "does not like ")
 }
+
+// heads are how eximStage, tooMany and prefixes begin, but for what qmail says.
+var heads = [...]string{
+	"smtp", "lmtp", "too many failures (", "delivery temporarily suspended: ", "host ", "remote host said: ", "upstream error: ",
+	"recipient <", "x-", "<<< ", "... while talking to ", "while talking to ", ">>> ",
+}
+
+// begins reports whether text may begin with head, which is in lower case. Of
+// other letters than those of ASCII, some are equal to one of these.
+func begins(text, head string) bool {
+	for i := range len(head) {
+		if i == len(text) {
+			return false
+		}
+		if text[i] >= utf8.RuneSelf {
+			return true
+		}
+		if lower := text[i] | 0x20; text[i] != head[i] && (lower != head[i] || lower < 'a' || lower > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+// qmailAddress tells the bytes that an address has in what qmail says.
+var qmailAddress = func() (t [256]bool) {
+	for _, c := range []byte("0123456789abcdefABCDEF.:") {
+		t[c] = true
+	}
+	return t
+}()
 
 // afterStage returns the reply behind "RCPT TO:<a@b>: ".
 func afterStage(text string) string {

@@ -229,10 +229,11 @@ func (sc *scratch) find(s *Set) *scratch {
 	sc.candidates = append(sc.candidates[:0], s.always...)
 	sc.pieces.forget()
 	a := s.automaton
-	state, last := uint32(0), uint32(0)
+	state, short, last := uint32(0), uint32(0), uint32(0)
 	for i, b := range sc.text {
 		class := uint32(a.class[b])
-		state, last = a.next(state, last, class), class
+		two := a.pairs[last*a.width+class]
+		state, short, last = a.next(state, short, two, class), two, class
 		if state&entryHits != 0 {
 			sc.saw(s, a.found(state), int32(i+1))
 		}

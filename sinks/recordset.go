@@ -33,10 +33,10 @@ func (s *recordSets) get() *recordSet {
 	}
 	set := &recordSet{codec: s.codec}
 	if s.codec == kafka.Lz4 {
-		// The checksum of the batch covers the content. Java's client takes
-		// blocks of this size too.
+		// The checksum of the batch covers the content. Matches reach back
+		// 64 KiB at most, so larger blocks gain little.
 		set.lz4 = lz4.NewWriter(nil)
-		_ = set.lz4.Apply(lz4.BlockSizeOption(lz4.Block256Kb), lz4.ChecksumOption(false)) // both are known options
+		_ = set.lz4.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)) // both are known options
 	}
 	return set
 }
@@ -49,9 +49,9 @@ type recordSet struct {
 	lz4   *lz4.Writer // nil for other codecs
 
 	encoded bytes.Buffer // the set as it is sent
-	records []byte       // before compression
-	record  []byte
-	time    []byte // ce_time of the last record
+	record  []byte       // the one that is being written
+	length  []byte       // of it
+	time    []byte       // ce_time of the last record
 	timed   time.Time
 	source  []byte // ce_source of the last record
 	host    string
@@ -71,15 +71,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // encode returns the record set of recs, at least one, all published at now. It is
 // valid until encode is called again.
 func (s *recordSet) encode(recs []record, now time.Time) ([]byte, error) {
-	s.records = s.records[:0]
-	for i, r := range recs {
-		s.record = s.appendRecord(s.record[:0], r, i)
-		s.records = binary.AppendVarint(s.records, int64(len(s.record)))
-		s.records = append(s.records, s.record...)
-	}
 	s.encoded.Reset()
 	s.encoded.Write(make([]byte, batchHeader))
-	if err := s.compress(); err != nil {
+	if err := s.compress(recs); err != nil {
 		return nil, fmt.Errorf("compress records: %w", err)
 	}
 	b, ms := s.encoded.Bytes(), uint64(now.UnixMilli())
@@ -101,24 +95,39 @@ func (s *recordSet) encode(recs []record, now time.Time) ([]byte, error) {
 	return b, nil
 }
 
-// compress appends the records to the encoded set.
-func (s *recordSet) compress() error {
-	var w io.WriteCloser
-	switch codec := s.codec.Codec(); {
+// compress appends records to the encoded set.
+func (s *recordSet) compress(recs []record) error {
+	codec := s.codec.Codec()
+	switch {
 	case s.lz4 != nil:
 		s.lz4.Reset(&s.encoded)
-		w = s.lz4
+		return s.write(s.lz4, recs)
 	case codec != nil:
-		w = codec.NewWriter(&s.encoded)
+		return s.write(codec.NewWriter(&s.encoded), recs)
 	default:
-		s.encoded.Write(s.records)
-		return nil
+		return s.write(uncompressed{&s.encoded}, recs)
 	}
-	if _, err := w.Write(s.records); err != nil {
-		return err
+}
+
+// write writes records to w, one after the other and never all in one buffer, and
+// closes it.
+func (s *recordSet) write(w io.WriteCloser, recs []record) error {
+	for i, r := range recs {
+		s.record = s.appendRecord(s.record[:0], r, i)
+		s.length = binary.AppendVarint(s.length[:0], int64(len(s.record)))
+		if _, err := w.Write(s.length); err != nil {
+			return err
+		}
+		if _, err := w.Write(s.record); err != nil {
+			return err
+		}
 	}
 	return w.Close()
 }
+
+type uncompressed struct{ io.Writer }
+
+func (uncompressed) Close() error { return nil }
 
 // appendRecord appends record number n of a batch, without its length. Its headers
 // are those of CloudEvents 1.0, Kafka protocol binding, binary content mode.

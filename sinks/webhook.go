@@ -11,7 +11,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"mtatap/config"
@@ -22,6 +24,7 @@ const (
 	webhookTimeout = 10 * time.Second
 	maxRetryAfter  = 10 * time.Minute // a longer wish of the server is cut
 	replyExcerpt   = 200
+	replyBytes     = 4 << 10 // are read for the excerpt
 )
 
 // Webhook posts events as NDJSON (application/x-ndjson), at most 1,000 events or
@@ -41,6 +44,7 @@ type Webhook struct {
 	deps    Deps
 	client  http.Client
 	trouble *trouble
+	secrets *strings.Replacer // hides what the URL may hold
 	body    []byte
 }
 
@@ -50,7 +54,8 @@ func NewWebhook(cfg config.Webhook, deps Deps) (*Webhook, error) {
 	if deps.DeadLetters == nil {
 		return nil, errNoDeadLetters
 	}
-	if u, err := url.Parse(cfg.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	u, err := url.Parse(cfg.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("webhook url must be an http or https address")
 	}
 	if cfg.Timeout <= 0 {
@@ -58,7 +63,6 @@ func NewWebhook(cfg config.Webhook, deps Deps) (*Webhook, error) {
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if cfg.TLS != nil {
-		var err error
 		if transport.TLSClientConfig, err = newTLS(*cfg.TLS); err != nil {
 			return nil, err
 		}
@@ -72,6 +76,7 @@ func NewWebhook(cfg config.Webhook, deps Deps) (*Webhook, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		trouble: newTrouble(deps),
+		secrets: hideURL(u),
 	}, nil
 }
 
@@ -186,16 +191,49 @@ func (w *Webhook) post(ctx context.Context) error {
 		return fmt.Errorf("post events: %w", err)
 	}
 	defer res.Body.Close()
-	excerpt, _ := io.ReadAll(io.LimitReader(res.Body, replyExcerpt))
+	said, _ := io.ReadAll(io.LimitReader(res.Body, replyBytes))
 	if res.StatusCode >= 200 && res.StatusCode < 300 {
 		_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10)) // so that the connection is used again
 		return nil
 	}
 	return &statusError{
 		code:       res.StatusCode,
-		text:       string(bytes.TrimSpace(excerpt)),
+		text:       w.excerpt(said),
 		retryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
+}
+
+// excerpt returns the first words of an answer. Servers repeat what they were asked
+// for ("Cannot POST /hooks/..."), and the URL may hold a secret.
+func (w *Webhook) excerpt(said []byte) string {
+	text := w.secrets.Replace(strings.TrimSpace(string(said)))
+	return text[:min(len(text), replyExcerpt)]
+}
+
+// secretLength is from how many bytes on a piece of a URL may be a secret.
+const secretLength = 8
+
+// hideURL replaces path and query of u, and each piece of them that is long enough
+// for a secret, as they are written and as they are meant.
+func hideURL(u *url.URL) *strings.Replacer {
+	pieces := []string{u.RequestURI(), u.Path, u.EscapedPath(), u.RawQuery}
+	for _, whole := range []string{u.Path, u.EscapedPath()} {
+		pieces = append(pieces, strings.Split(whole, "/")...)
+	}
+	for _, values := range u.Query() {
+		pieces = append(pieces, values...)
+	}
+	for parameter := range strings.SplitSeq(u.RawQuery, "&") {
+		_, value, _ := strings.Cut(parameter, "=")
+		pieces = append(pieces, value)
+	}
+	pieces = slices.DeleteFunc(pieces, func(s string) bool { return len(s) < secretLength })
+	slices.SortFunc(pieces, func(a, b string) int { return len(b) - len(a) }) // the longest wins
+	pairs := make([]string, 0, 2*len(pieces))
+	for _, piece := range pieces {
+		pairs = append(pairs, piece, "(url)")
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 // signature returns the value of X-Mtatap-Signature for body.

@@ -166,6 +166,25 @@ func TestWebhookRetriesWhatMayPass(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatRepeatsTheURLDoesNotShowIt(t *testing.T) {
+	w := newTestWebhook(t, config.Webhook{URL: "https://hook.invalid/v1/T0K3N-of-path/e%2Fv?token=T0K3N%20query&n=1"}, newOutside(t))
+	for said, want := range map[string]string{
+		" Cannot POST /v1/T0K3N-of-path/e%2Fv?token=T0K3N%20query&n=1 ": "Cannot POST (url)",
+		"no route /v1/T0K3N-of-path/e/v":                                "no route (url)",
+		"T0K3N-of-path is unknown, T0K3N query too, v1 is not":          "(url) is unknown, (url) too, v1 is not",
+		"T0K3N%20query": "(url)",
+		strings.Repeat("x", replyExcerpt-3) + "T0K3N-of-path": strings.Repeat("x", replyExcerpt-3) + "(ur",
+	} {
+		if got := w.excerpt([]byte(said)); got != want {
+			t.Errorf("%q gives %q, want %q", said, got, want)
+		}
+	}
+	plain := newTestWebhook(t, config.Webhook{URL: "https://hook.invalid/"}, newOutside(t))
+	if got := plain.excerpt([]byte("no / here")); got != "no / here" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestWebhookStopsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTestWebhook(t, config.Webhook{URL: "http://hook.invalid/"}, newOutside(t))

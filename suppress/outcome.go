@@ -42,9 +42,10 @@ type Evidence struct {
 
 const (
 	textBytes = 300 // of a reply kept as evidence
-	// maxRecipient is longer than any address that can be mailed (RFC 5321 section
-	// 4.5.3.1), in UTF-8 too. What is longer comes from whoever plays with us.
-	maxRecipient = 1000
+	// MaxRecipient is the length in bytes of the longest recipient that anything is
+	// remembered of. It is longer than any address that can be mailed (RFC 5321
+	// section 4.5.3.1), in UTF-8 too. What is longer comes from whoever plays with us.
+	MaxRecipient = 1000
 	// aheadOfReading is how far the clock of a log may be ahead of ours.
 	aheadOfReading = 5 * time.Minute
 )
@@ -55,7 +56,7 @@ const (
 func OutcomeOf(e *event.Event) Outcome {
 	o := Outcome{Time: happened(e.Time, e.Observed)}
 	switch {
-	case e.Recipient == "" || len(e.Recipient) > maxRecipient || e.NotAttempted:
+	case e.Recipient == "" || len(e.Recipient) > MaxRecipient || e.NotAttempted || !usable(o.Time):
 		return o
 	case e.Status == event.Delivered:
 		o.Kind = Delivery
@@ -66,11 +67,24 @@ func OutcomeOf(e *event.Event) Outcome {
 	default:
 		return o
 	}
-	o.Category, o.Reason = e.Category, e.Reason
+	o.Category, o.Reason = e.Category, clip(e.Reason)
 	o.Message = cmp.Or(e.MessageID, e.Host+" "+e.QueueID)
-	o.Evidence = Evidence{ID: e.ID.String(), Time: o.Time, SMTPCode: e.SMTPCode, EnhancedCode: e.EnhancedCode, Text: clip(e.Diagnostic)}
+	o.Evidence = Evidence{ID: e.ID.String(), Time: o.Time, SMTPCode: e.SMTPCode, EnhancedCode: clip(e.EnhancedCode), Text: clip(e.Diagnostic)}
 	return o
 }
+
+// OutcomeByHand returns what an operator asks for: kind is Add or Release. It is
+// Nothing if recipient can be none, or at no time to reckon with.
+func OutcomeByHand(kind Kind, recipient, reason string, at time.Time) Outcome {
+	o := Outcome{Kind: kind, Time: at.UTC(), Reason: clip(reason)}
+	if recipient == "" || len(recipient) > MaxRecipient || !usable(o.Time) {
+		return Outcome{}
+	}
+	return o
+}
+
+// usable reports whether t is a time that JSON can hold, and another one after it.
+func usable(t time.Time) bool { return t.Year() >= 1970 && t.Year() < 9000 }
 
 // happened is the time of the log unless it has none or its clock is ahead: a
 // delivery in the future would hide all failures until then.

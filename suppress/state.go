@@ -34,7 +34,7 @@ type failure struct {
 	Category event.Category `json:"category"`
 	Message  uint64         `json:"message"`
 	Reason   string         `json:"reason,omitempty"`
-	Last     time.Time      `json:"last,omitzero"` // when it failed again
+	Again    *Evidence      `json:"again,omitempty"` // of the last time, if it failed again
 	Evidence
 }
 
@@ -143,8 +143,8 @@ func deliver(s State, o Outcome) (State, *Decision) {
 func (s State) since(t time.Time) []failure {
 	var kept []failure
 	for _, f := range s.Failures {
-		if f.Time.Before(t) && !f.Last.Before(t) {
-			f.Time, f.Last = f.Last, time.Time{}
+		if f.Time.Before(t) && f.Again != nil {
+			f.Evidence, f.Again = *f.Again, nil
 		}
 		if !f.Time.Before(t) {
 			kept = append(kept, f)
@@ -162,9 +162,11 @@ func fail(s State, o Outcome, p Policy) (State, *Decision) {
 	message := hash(o.Message)
 	for i, f := range s.Failures {
 		if f.Category == o.Category && f.Message == message { // the same message again
-			if o.Time.After(f.Time) && o.Time.After(f.Last) {
+			if o.Time.After(f.Time) && (f.Again == nil || o.Time.After(f.Again.Time)) {
+				again := o.Evidence
+				again.Time = o.Time
 				s.Failures = slices.Clone(s.Failures)
-				s.Failures[i].Last = o.Time
+				s.Failures[i].Again = &again
 			}
 			return s, nil
 		}
@@ -221,6 +223,20 @@ func ofCategory(all []failure, c event.Category) []failure {
 		}
 	}
 	return of
+}
+
+// ByHand returns o, an Add or a Release that is applied to s for the first time, at a
+// time at which it has an effect. The clock of a log may be ahead of the operator's;
+// what he asks for is nevertheless about what he sees.
+func ByHand(s State, o Outcome) Outcome {
+	newest := s.Newest()
+	if s.Suppression != nil {
+		newest = latest(newest, s.Suppression.Since)
+	}
+	if o.Time.Before(newest) && !newest.After(o.Time.Add(aheadOfReading)) {
+		o.Time = justAfter(newest)
+	}
+	return o
 }
 
 // add suppresses by hand: neither a delivery nor time ends that.

@@ -8,16 +8,20 @@ import (
 	"path/filepath"
 )
 
-// writeFile replaces the file at path by one with content b such that after a
-// crash there is either the old file or the new one, whole. There must be one
-// writer at a time.
-func writeFile(path string, b []byte) error {
+// writeFile replaces the file at path by one that holds parts, one after the
+// other, such that after a crash there is either the old file or the new one,
+// whole. There must be one writer at a time.
+func writeFile(path string, parts ...[]byte) error {
 	temp := path + ".tmp"
 	file, err := os.OpenFile(temp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(b)
+	for _, b := range parts {
+		if err == nil {
+			_, err = file.Write(b)
+		}
+	}
 	if err == nil {
 		err = file.Sync()
 	}

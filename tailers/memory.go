@@ -36,11 +36,11 @@ func (s *Store) memoryPath(file string) string {
 // durable, together with the position it was taken at, in a file of its own.
 // The position must not be ahead of the one saved by Save: save that first.
 func (s *Store) SaveMemory(file string, at Position, snapshot []byte) error {
-	b, err := encodeMemory(file, at, snapshot)
+	head, err := encodeMemoryHeader(file, at, snapshot)
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		err = writeFile(s.memoryPath(file), b)
+		err = writeFile(s.memoryPath(file), head, snapshot)
 	}
 	if err != nil {
 		return fmt.Errorf("save parser memory: %w", err)
@@ -65,7 +65,7 @@ func (s *Store) Memory(file string) (Position, []byte, error) {
 	return at, snapshot, nil
 }
 
-func encodeMemory(file string, at Position, snapshot []byte) ([]byte, error) {
+func encodeMemoryHeader(file string, at Position, snapshot []byte) ([]byte, error) {
 	sum := sha256.Sum256(snapshot)
 	head, err := json.Marshal(memoryHeader{
 		Version:  memoryVersion,
@@ -77,10 +77,7 @@ func encodeMemory(file string, at Position, snapshot []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, len(head)+1+len(snapshot))
-	b = append(b, head...)
-	b = append(b, '\n')
-	return append(b, snapshot...), nil
+	return append(head, '\n'), nil
 }
 
 func decodeMemory(file string, b []byte) (Position, []byte, error) {

@@ -41,6 +41,10 @@ func (f *Follower) survey(ctx context.Context) error {
 	if err := f.compareContent(ctx, seen); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(f.gens, (*generation).truncated) {
+		// Cut while this looked: its copy may have been compared with nothing.
+		return f.survey(ctx)
+	}
 	if f.first {
 		f.recordAllAsDone(seen)
 	}

@@ -6,10 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
+
+	"mtatap/e2e/lab"
 )
 
 var (
@@ -23,9 +23,7 @@ var (
 // binary is the program under test, built once from the tree.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
+func TestMain(m *testing.M) {
 	flag.Parse()
 	// Scenarios wait most of the time, so there may be more than processors.
 	// A user's topic takes one after the other.
@@ -34,18 +32,7 @@ func buildAndRun(m *testing.M) int {
 	}
 	if err := flag.Set("test.parallel", fmt.Sprint(*atOnce)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		return 2
+		os.Exit(2)
 	}
-	dir, err := os.MkdirTemp("", "mtatap-faults-build-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "make folder for the binary:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "mtatap")
-	if out, err := exec.Command("go", "build", "-o", binary, "../..").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build mtatap: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(lab.WithMtatap(func(program string) int { binary = program; return m.Run() }))
 }

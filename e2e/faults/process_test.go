@@ -129,11 +129,10 @@ func killedInRotations(r *rig) {
 	if n := len(log.generations()); n != siblings+1 || kills != 12 {
 		r.t.Errorf("the log has %d generations, want %d; %d kills", n, siblings+1, kills)
 	}
-	// The checkpoint is saved every half second: each of the kills repeats what
-	// was published since. A third of the lines are outcomes, and the machine
-	// may be slow.
-	if most := kills * 2 * linesASecond / 3; doubles > most {
-		r.t.Errorf("%d doubles, want at most %d", doubles, most)
+	// A checkpoint that never moved would repeat half of everything with each
+	// kill, six times as much. How much it is otherwise, the machine decides.
+	if doubles > r.measured.written {
+		r.t.Errorf("%d doubles of %d outcomes", doubles, r.measured.written)
 	}
 }
 

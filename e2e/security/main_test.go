@@ -9,11 +9,12 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"mtatap/e2e/lab"
 )
 
 // binary is the program under test, built once from the tree.
@@ -23,22 +24,7 @@ func TestMain(m *testing.M) {
 	if plan := os.Getenv(confineVariable); plan != "" {
 		confine(plan) // this process becomes the confined one
 	}
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "mtatap-e2e-build-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "make folder for the binary:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "mtatap")
-	if out, err := exec.Command("go", "build", "-o", binary, "../..").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build mtatap: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+	os.Exit(lab.WithMtatap(func(program string) int { binary = program; return m.Run() }))
 }
 
 // output is what a process has written up to now.

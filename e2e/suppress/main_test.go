@@ -3,6 +3,7 @@
 package suppress
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,24 +25,11 @@ import (
 // binary is the program under test, built once from the tree.
 var binary string
 
-func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
-
-func buildAndRun(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "mtatap-e2e-build-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "make folder for the binary:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "mtatap")
-	if out, err := exec.Command("go", "build", "-o", binary, "../..").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build mtatap: %v\n%s", err, out)
-		return 1
-	}
-	return m.Run()
+func TestMain(m *testing.M) {
+	os.Exit(lab.WithMtatap(func(program string) int { binary = program; return m.Run() }))
 }
 
-// instance is a running "mtatap suppress".
+// instance is a running "mtatap suppress", or "mtatap run".
 type instance struct {
 	t      *testing.T
 	cmd    *exec.Cmd
@@ -50,22 +39,88 @@ type instance struct {
 	ended  chan error
 }
 
-// configure writes a configuration of its own for each instance.
-func configure(t *testing.T, broker *lab.Kafka, more string) string {
+// fleet is what a group of instances has of its own on a broker that they may share
+// with others: the names of its topics begin with its name.
+type fleet struct {
+	broker *lab.Kafka
+	name   string
+}
+
+func (f fleet) events() string       { return f.name + ".events" }
+func (f fleet) suppressions() string { return f.name + ".suppressions" }
+func (f fleet) group() string        { return f.name + "-suppress" }
+
+// configure writes a configuration of its own for each instance. more are further
+// sections.
+func (f fleet) configure(t *testing.T, more string) string {
+	t.Helper()
+	return f.configureSuppress(t, "", more)
+}
+
+// configureSuppress is configure with more keys in the section suppress.
+func (f fleet) configureSuppress(t *testing.T, keys, more string) string {
 	t.Helper()
 	dir := t.TempDir()
-	file := filepath.Join(dir, "mtatap.yaml")
-	text := fmt.Sprintf("state_dir: %s\nweb: {listen_address: %q}\nsuppress:\n  kafka: {brokers: [%q], create_topic: true}\n%s", dir, lab.FreeAddr(t), broker.Addr(), more)
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	text := fmt.Sprintf("state_dir: %s\n", dir)
+	if !strings.Contains(more, "web:") {
+		text += fmt.Sprintf("web: {listen_address: %q}\n", lab.FreeAddr(t))
+	}
+	text += fmt.Sprintf("suppress:\n  kafka: {brokers: [%q], create_topic: true, topic: %s, suppressions: %s, commands: %s.commands, state: %s.state, group: %s}\n",
+		f.broker.Addr(), f.events(), f.suppressions(), f.name, f.name, f.group())
+	return save(t, filepath.Join(dir, "mtatap.yaml"), text+keys+more)
+}
+
+// save writes a file and returns its path.
+func save(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	return path
+}
+
+// mtatap runs a command to its end.
+func mtatap(t *testing.T, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	var out, trouble strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &trouble
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	err = cmd.Run()
+	return out.String(), trouble.String(), err
+}
+
+// must is what a command prints, which has to succeed.
+func must(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := mtatap(t, args...)
+	if err != nil {
+		t.Fatalf("mtatap %s: %v\n%s", strings.Join(args, " "), err, stderr)
+	}
+	return stdout
+}
+
+// refused is what a command that has to fail says on standard error.
+func refused(t *testing.T, args ...string) string {
+	t.Helper()
+	stdout, stderr, err := mtatap(t, args...)
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Errorf("mtatap %s: %v, want exit code 1\n%s%s", strings.Join(args, " "), err, stdout, stderr)
+	}
+	return stderr
 }
 
 var listenAddress = regexp.MustCompile(`listen_address: "([^"]+)"`)
 
 // start runs the processor with a configuration.
 func start(t *testing.T, config string) *instance {
+	t.Helper()
+	return startCommand(t, "suppress", config)
+}
+
+func startCommand(t *testing.T, command, config string) *instance {
 	t.Helper()
 	text, err := os.ReadFile(config)
 	if err != nil {
@@ -77,7 +132,7 @@ func start(t *testing.T, config string) *instance {
 	}
 	defer log.Close()
 	p := &instance{t: t, config: config, web: "http://" + listenAddress.FindStringSubmatch(string(text))[1], log: log.Name(), ended: make(chan error, 1)}
-	p.cmd = exec.Command(binary, "suppress", "--config.file", config)
+	p.cmd = exec.Command(binary, command, "--config.file", config)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
@@ -140,6 +195,24 @@ func (p *instance) get(path string) (string, error) {
 func (p *instance) ready() {
 	p.t.Helper()
 	until(p.t, time.Minute, "an instance to be ready", func() bool { _, err := p.get("/-/ready"); return err == nil })
+}
+
+// answer is the body of a request, or its status if that is not 200, or "" if there
+// is none.
+func answer(req *http.Request) string {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return ""
+	}
+	if res.StatusCode != http.StatusOK {
+		return strconv.Itoa(res.StatusCode)
+	}
+	return string(body)
 }
 
 // metric returns the sum of a metric's series.

@@ -33,18 +33,18 @@ func size(t *testing.T, few int) int {
 const partitions = 6
 
 // done reports how many events of the topic the group has committed.
-func done(t *testing.T, broker *lab.Kafka) (n int64) {
+func (f fleet) done(t *testing.T) (n int64) {
 	t.Helper()
-	client := &kafka.Client{Addr: kafka.TCP(broker.Addr()), Timeout: 10 * time.Second}
+	client := &kafka.Client{Addr: kafka.TCP(f.broker.Addr()), Timeout: 10 * time.Second}
 	ask := make([]int, partitions)
 	for i := range ask {
 		ask[i] = i
 	}
-	res, err := client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: "mtatap-suppress", Topics: map[string][]int{"mtatap.events": ask}})
+	res, err := client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: f.group(), Topics: map[string][]int{f.events(): ask}})
 	if err != nil {
 		return 0
 	}
-	for _, p := range res.Topics["mtatap.events"] {
+	for _, p := range res.Topics[f.events()] {
 		n += max(p.CommittedOffset, 0)
 	}
 	return n
@@ -54,21 +54,21 @@ func TestScalingAndKillingInTheMiddleOfAStreamDecidesAsOneProcessDoes(t *testing
 	n := size(t, 120_000)
 	recipients := n / 5
 	want := oracle(t, n, traffic(n, recipients, 1))
-	broker := lab.StartKafka(t, lab.KafkaOptions{})
-	broker.CreateTopic("mtatap.events", partitions, nil)
+	f := fleet{lab.StartKafka(t, lab.KafkaOptions{}), "mtatap"}
+	f.broker.CreateTopic(f.events(), partitions, nil)
 	begun := time.Now()
 	var writing sync.WaitGroup
 	writing.Go(func() {
-		newPublisher(t, broker).write(t.Context(), n, traffic(n, recipients, 1), 40*time.Second)
+		newPublisher(t, f).write(t.Context(), n, traffic(n, recipients, 1), 40*time.Second)
 	})
 	reached := func(share float64) {
 		t.Helper()
-		until(t, 10*time.Minute, "the stream to be worked on", func() bool { return float64(done(t, broker)) >= share*float64(n) })
+		until(t, 10*time.Minute, "the stream to be worked on", func() bool { return float64(f.done(t)) >= share*float64(n) })
 		t.Logf("%3.0f %% after %s", 100*share, time.Since(begun).Round(100*time.Millisecond))
 	}
-	one := start(t, configure(t, broker, ""))
+	one := start(t, f.configure(t, ""))
 	reached(0.1)
-	two, three := start(t, configure(t, broker, "")), start(t, configure(t, broker, ""))
+	two, three := start(t, f.configure(t, "")), start(t, f.configure(t, ""))
 	two.ready()
 	three.ready()
 	reached(0.4)
@@ -88,22 +88,22 @@ func TestScalingAndKillingInTheMiddleOfAStreamDecidesAsOneProcessDoes(t *testing
 		_, series := three.metric("mtatap_suppression_lag_events")
 		return series == partitions
 	})
-	got, records := table(t, broker)
+	got, records := f.table(t)
 	compare(t, got, want)
 	t.Logf("%d events over %d recipients: %d suppressed, %d records, %s", n, recipients, len(want), records, time.Since(begun).Round(time.Millisecond))
 }
 
 func TestThroughputRestoreAndMemoryOfOneInstance(t *testing.T) {
 	n := size(t, 60_000)
-	broker := lab.StartKafka(t, lab.KafkaOptions{})
-	broker.CreateTopic("mtatap.events", partitions, nil)
-	events := newPublisher(t, broker)
+	f := fleet{lab.StartKafka(t, lab.KafkaOptions{}), "mtatap"}
+	f.broker.CreateTopic(f.events(), partitions, nil)
+	events := newPublisher(t, f)
 	events.write(t.Context(), n, traffic(n, n/5, 2), 0)
-	p := start(t, configure(t, broker, ""))
+	p := start(t, f.configure(t, ""))
 	p.ready()
 	measure := func(what string, all int) {
-		begun, before := time.Now(), done(t, broker)
-		until(t, 10*time.Minute, "all events", func() bool { return done(t, broker) == int64(all) })
+		begun, before := time.Now(), f.done(t)
+		until(t, 10*time.Minute, "all events", func() bool { return f.done(t) == int64(all) })
 		took := time.Since(begun)
 		t.Logf("%s: %d events in %s: %.0f events/s, %d MiB of memory at most", what, int64(all)-before, took.Round(time.Millisecond), float64(int64(all)-before)/took.Seconds(), p.memory())
 	}
@@ -124,7 +124,7 @@ func TestThroughputRestoreAndMemoryOfOneInstance(t *testing.T) {
 	p.stop()
 	// On another host, nothing is there yet.
 	begun := time.Now()
-	p = start(t, configure(t, broker, ""))
+	p = start(t, f.configure(t, ""))
 	until(t, 5*time.Minute, "all partitions to be restored", func() bool {
 		_, series := p.metric("mtatap_suppression_lag_events")
 		return series == partitions

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"mtatap/config"
-	"mtatap/e2e/lab"
 	"mtatap/event"
 	"mtatap/rules"
 	"mtatap/sinks"
@@ -122,12 +121,12 @@ type publisher struct {
 	log  bytes.Buffer
 }
 
-func newPublisher(t *testing.T, broker *lab.Kafka) *publisher {
+func newPublisher(t *testing.T, f fleet) *publisher {
 	t.Helper()
 	p := &publisher{t: t}
 	dead := sinks.NewDeadLetters(config.DeadLetters{Path: filepath.Join(t.TempDir(), "dead.ndjson")}, nil)
 	var err error
-	p.sink, err = sinks.NewKafka(config.Kafka{Brokers: []string{broker.Addr()}, Topic: "mtatap.events"},
+	p.sink, err = sinks.NewKafka(config.Kafka{Brokers: []string{f.broker.Addr()}, Topic: f.events()},
 		sinks.Deps{Name: "kafka", Log: slog.New(slog.NewTextHandler(&p.log, nil)), DeadLetters: dead})
 	if err != nil {
 		t.Fatal(err)
@@ -155,10 +154,10 @@ func (p *publisher) write(ctx context.Context, n int, next func() *event.Event, 
 }
 
 // table is what the topic of suppressions says in the end.
-func table(t *testing.T, broker *lab.Kafka) (now map[string]string, records int) {
+func (f fleet) table(t *testing.T) (now map[string]string, records int) {
 	t.Helper()
 	now = map[string]string{}
-	all := broker.ReadAll("mtatap.suppressions")
+	all := f.broker.ReadAll(f.suppressions())
 	for _, r := range all {
 		if r.Value == "" {
 			delete(now, r.Key)

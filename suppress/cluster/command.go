@@ -40,15 +40,15 @@ func (k *Kafka) Send(ctx context.Context, t Topics, partition int, c Command, fa
 
 // outcome returns what c says of its recipient, Nothing if it makes no sense.
 func (c Command) outcome() suppress.Outcome {
-	o := suppress.Outcome{Time: c.Time.UTC(), Reason: c.Reason}
-	if c.SchemaVersion != suppress.SchemaVersion || c.Recipient == "" || c.Time.IsZero() {
-		return o
-	}
+	kind := suppress.Nothing
 	switch c.Do {
 	case CommandAdd:
-		o.Kind = suppress.Add
+		kind = suppress.Add
 	case CommandRelease:
-		o.Kind = suppress.Release
+		kind = suppress.Release
 	}
-	return o
+	if c.SchemaVersion != suppress.SchemaVersion || kind == suppress.Nothing {
+		return suppress.Outcome{}
+	}
+	return suppress.OutcomeByHand(kind, c.Recipient, c.Reason, c.Time)
 }

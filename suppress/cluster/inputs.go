@@ -29,7 +29,7 @@ type inputs struct {
 // feed reads a partition from offset on and hands its records on until ctx ends. It
 // reads ahead while the last ones are worked on.
 type feed struct {
-	kafka     *Kafka
+	kafka     broker
 	topic     string
 	partition int
 	command   bool

@@ -23,6 +23,19 @@ type Kafka struct {
 	Hint func(error) string
 }
 
+// broker is what the package asks of Kafka once its topics are known to fit.
+type broker interface {
+	// produce writes recs to one partition, in order, and returns the offset behind
+	// the last one when all in-sync replicas have them. It tries again and again
+	// until ctx ends; an attempt under way is waited for.
+	produce(ctx context.Context, topic string, partition int, recs []record, failed func(error)) (next int64, err error)
+	// fetch calls f for each record from offset on, as many as one answer holds. key
+	// and value are valid until f returns; value is nil of a tombstone.
+	fetch(ctx context.Context, topic string, partition int, offset int64, f func(offset int64, key, value []byte, s stamp) error) (fetched, error)
+	// bounds returns the first offset of a partition and the one behind its last.
+	bounds(ctx context.Context, topic string, partition int) (first, end int64, err error)
+}
+
 const (
 	attemptTimeout = 5 * time.Second
 	pollWait       = 500 * time.Millisecond // of a fetch that finds nothing
@@ -65,9 +78,7 @@ func parseStamp(b []byte) stamp {
 	return stamp{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}
 }
 
-// produce writes recs to one partition, in order, and returns the offset behind
-// the last one when all in-sync replicas have them. It tries again and again until
-// ctx ends; an attempt under way is waited for.
+// produce implements broker.
 func (k *Kafka) produce(ctx context.Context, topic string, partition int, recs []record, failed func(error)) (next int64, err error) {
 	var wait backoff
 	for len(recs) > 0 {
@@ -129,8 +140,7 @@ type fetched struct {
 	end  int64 // of the partition
 }
 
-// fetch calls f for each record from offset on, as many as one answer holds. key
-// and value are valid until f returns; value is nil of a tombstone.
+// fetch implements broker.
 func (k *Kafka) fetch(ctx context.Context, topic string, partition int, offset int64, f func(offset int64, key, value []byte, s stamp) error) (fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout+pollWait)
 	defer cancel()
@@ -199,7 +209,7 @@ func readBytes(buf []byte, b kafka.Bytes) ([]byte, error) {
 	return buf, err
 }
 
-// bounds returns the first offset of a partition and the one behind its last.
+// bounds implements broker.
 func (k *Kafka) bounds(ctx context.Context, topic string, partition int) (first, end int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()

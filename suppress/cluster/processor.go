@@ -35,6 +35,7 @@ type Options struct {
 // every recipient. It runs once.
 type Processor struct {
 	kafka         *Kafka
+	broker        broker
 	topics        Topics
 	groupID       string
 	create        bool
@@ -56,7 +57,7 @@ const (
 
 // New returns a processor that decides by policy. It connects to nothing.
 func New(policy suppress.Policy, o Options) *Processor {
-	p := &Processor{kafka: o.Kafka, topics: o.Topics, groupID: o.Group, create: o.Create, observe: o.Observe, store: o.Store,
+	p := &Processor{kafka: o.Kafka, broker: o.Kafka, topics: o.Topics, groupID: o.Group, create: o.Create, observe: o.Observe, store: o.Store,
 		maxRecipients: o.MaxRecipients, metrics: o.Metrics, log: o.Logger}
 	p.SetPolicy(policy)
 	return p
@@ -95,7 +96,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		return orderly(ctx, err)
 	}
 	p.maxRecipients = max(1, p.maxRecipients/n)
-	table := NewTable(p.kafka, p.topics, n, p.store, p.failed)
+	table := NewTable(p.broker, p.topics, n, p.store, p.failed)
 	p.table.Store(table)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return table.Follow(ctx) })
@@ -184,10 +185,10 @@ func (f *failure) get() error {
 	return f.err
 }
 
-func (p *Processor) worker(gen *kafka.Generation, partition int) *worker {
+func (p *Processor) worker(group group, partition int) *worker {
 	return &worker{
-		Processor: p, group: gen, partition: partition, log: p.log.With("partition", partition),
-		states: &states{kafka: p.kafka, topic: p.topics.State, partition: partition, failed: p.failed,
+		Processor: p, group: group, partition: partition, log: p.log.With("partition", partition),
+		states: &states{kafka: p.broker, topic: p.topics.State, partition: partition, failed: p.failed,
 			part: p.store.Part(fmt.Sprintf("state/%d", partition))},
 	}
 }

@@ -3,22 +3,18 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"time"
 
-	"mtatap/suppress"
 	"mtatap/suppress/store"
 )
 
-// entry is what the state topic and the store hold of one recipient.
-type entry struct {
-	Offset  int64          `json:"offset"`  // of the last event that was applied, -1: none
-	Command int64          `json:"command"` // of the last command that was applied, -1: none
-	State   suppress.State `json:"state"`
-}
-
 // claim is the record by which an owner takes a partition of the state topic.
 type claim struct {
+	Owner string `json:"owner"` // differs from claim to claim
 	// Observed is set while nothing of the partition has been published, because
 	// decisions were only logged.
 	Observed bool `json:"observed"`
@@ -32,27 +28,29 @@ const (
 
 // mark is how far the store has followed a partition of the state topic.
 type mark struct {
-	Next     int64 `json:"next"` // offset to go on from
-	Last     stamp `json:"last"` // of the records up to there
-	Observed bool  `json:"observed"`
-	Offset   int64 `json:"offset"`  // of the last event in any entry
-	Command  int64 `json:"command"` // of the last command in any entry
+	At       time.Time `json:"at"`    // when it was set
+	Next     int64     `json:"next"`  // offset to go on from
+	Last     stamp     `json:"last"`  // of the records up to there
+	Owner    string    `json:"owner"` // of the last claim
+	Observed bool      `json:"observed"`
+	Offset   int64     `json:"offset"`  // of the last event in any entry
+	Command  int64     `json:"command"` // of the last command in any entry
 }
 
 var noMark = mark{Offset: -1, Command: -1}
 
 // states are the states of a partition: the topic, and the copy of it on disk.
 type states struct {
-	kafka     *Kafka
+	kafka     broker
 	topic     string
 	partition int
 	part      *store.Part
 	mark      mark
+	owner     string // that we claimed the partition as
 	failed    func(error)
 }
 
-// restore brings the copy up to the topic and claims the partition. When it has
-// returned nil, nothing that a former owner writes counts any more.
+// restore brings the copy up to the topic. The partition is not claimed yet.
 func (s *states) restore(ctx context.Context) error {
 	if text := s.part.Mark(); text == nil || json.Unmarshal(text, &s.mark) != nil {
 		s.mark = noMark
@@ -65,31 +63,73 @@ func (s *states) restore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.mark.Next > end || s.mark.Next < first { // another topic than the one that was copied, or the first time
-		if err := s.part.Drop(); err != nil {
-			return err
-		}
-		s.mark = noMark
-		s.mark.Next = first
+	if s.mark.Next > 0 && s.mark.Next <= end && s.mark.Next >= first && !stale(s.mark.At) {
+		return s.follow(ctx, end)
 	}
-	if err := s.follow(ctx, end); err != nil {
+	// The first time, or another topic than the one that was copied.
+	if err := s.part.Drop(); err != nil {
 		return err
 	}
-	s.mark.Last = stamp{Epoch: s.mark.Last.Epoch + 1}
-	return s.claim(ctx, s.mark.Observed)
+	s.mark = noMark
+	s.mark.Next = first
+	return s.load(ctx, end)
 }
 
-// claim writes a claim and reads up to it.
+// staleAfter is the age of a copy that cannot be brought up to date any more: a
+// compacted topic forgets tombstones after delete.retention.ms, a day by default.
+const staleAfter = 12 * time.Hour
+
+func stale(at time.Time) bool { return time.Since(at) > staleAfter }
+
+// load makes a copy of the topic up to offset end.
+func (s *states) load(ctx context.Context, end int64) error {
+	l := s.part.Load()
+	defer l.Close()
+	m := s.mark
+	for m.Next < end {
+		if err := s.read(ctx, &m, l.Put); err != nil {
+			return err
+		}
+		if err := l.Spill(); err != nil {
+			return err
+		}
+	}
+	text, err := m.encode()
+	if err == nil {
+		err = l.Commit(text)
+	}
+	if err == nil {
+		s.mark = m
+	}
+	return errors.Join(err, l.Close())
+}
+
+var errClaimed = errors.New("another instance has claimed the partition")
+
+// claim takes the partition. When it has returned nil, nothing that a former owner
+// writes counts any more; it returns an error if another took it at the same time.
 func (s *states) claim(ctx context.Context, observed bool) error {
-	text, err := json.Marshal(claim{observed})
+	s.owner = rand.Text()
+	text, err := json.Marshal(claim{s.owner, observed})
 	if err != nil {
 		return fmt.Errorf("encode claim: %w", err)
 	}
-	next, err := s.kafka.produce(ctx, s.topic, s.partition, []record{{key: claimKey, value: text, stamp: s.mark.Last}}, s.failed)
+	at := stamp{Epoch: s.mark.Last.Epoch + 1}
+	next, err := s.kafka.produce(ctx, s.topic, s.partition, []record{{key: claimKey, value: text, stamp: at}}, s.failed)
 	if err != nil {
 		return err
 	}
-	return s.follow(ctx, next)
+	if err := s.follow(ctx, next); err != nil {
+		return err
+	}
+	return s.stillOurs()
+}
+
+func (s *states) stillOurs() error {
+	if s.mark.Owner != s.owner {
+		return errClaimed
+	}
+	return nil
 }
 
 // follow applies the topic to the copy up to offset end.
@@ -97,19 +137,7 @@ func (s *states) follow(ctx context.Context, end int64) error {
 	for s.mark.Next < end {
 		changes := store.Changes{}
 		m := s.mark
-		err := persist(ctx, s.failed, func() error {
-			got, err := s.kafka.fetch(ctx, s.topic, s.partition, m.Next, func(offset int64, key, value []byte, at stamp) error {
-				return s.take(&m, changes, key, value, at)
-			})
-			if err != nil {
-				clear(changes)
-				m = s.mark
-				return err
-			}
-			m.Next = got.next
-			return nil
-		})
-		if err != nil {
+		if err := s.read(ctx, &m, func(name string, value []byte) { changes[name] = value }); err != nil {
 			return err
 		}
 		if err := s.save(changes, m); err != nil {
@@ -119,48 +147,75 @@ func (s *states) follow(ctx context.Context, end int64) error {
 	return nil
 }
 
-// take adds a record of the topic to changes and m, if it counts.
-func (s *states) take(m *mark, changes store.Changes, key, value []byte, at stamp) error {
+// read puts what comes next on the topic, and moves m behind it. After a failed
+// attempt the same is put again.
+func (s *states) read(ctx context.Context, m *mark, put func(name string, value []byte)) error {
+	begin := *m
+	return persist(ctx, s.failed, func() error {
+		*m = begin
+		got, err := s.kafka.fetch(ctx, s.topic, s.partition, begin.Next, func(_ int64, key, value []byte, at stamp) error {
+			return s.take(m, put, key, value, at)
+		})
+		if err == nil {
+			m.Next = got.next
+		}
+		return err
+	})
+}
+
+// take puts a record of the topic, and notes it in m, if it counts.
+func (s *states) take(m *mark, put func(string, []byte), key, value []byte, at stamp) error {
 	if at.before(m.Last) {
 		return nil
 	}
-	m.Last = at
 	if string(key) == claimKey {
 		var c claim
 		if err := json.Unmarshal(value, &c); err != nil {
 			return final("topic %s, partition %d: read claim: %v", s.topic, s.partition, err)
 		}
-		m.Observed = c.Observed
+		if at.Epoch > m.Last.Epoch { // of two in one epoch the first one counts
+			m.Last, m.Owner, m.Observed = at, c.Owner, c.Observed
+		}
 		return nil
 	}
+	m.Last = at
 	if len(key) <= len(recipient) {
 		return nil
 	}
 	name := string(key[len(recipient):])
 	if value == nil {
-		changes[name] = nil
+		put(name, nil)
 		return nil
 	}
-	var e entry
-	if err := json.Unmarshal(value, &e); err != nil {
+	offset, command, err := applied(value)
+	if err != nil {
 		return final("topic %s, partition %d: read state: %v", s.topic, s.partition, err)
 	}
-	m.Offset, m.Command = max(m.Offset, e.Offset), max(m.Command, e.Command)
-	changes[name] = bytes.Clone(value)
+	m.Offset, m.Command = max(m.Offset, offset), max(m.Command, command)
+	put(name, bytes.Clone(value))
 	return nil
 }
 
 // save makes changes in the copy and sets the mark.
 func (s *states) save(changes store.Changes, m mark) error {
-	text, err := json.Marshal(m)
+	text, err := m.encode()
 	if err != nil {
-		return fmt.Errorf("encode mark: %w", err)
+		return err
 	}
 	if err := s.part.Apply(changes, text); err != nil {
 		return err
 	}
 	s.mark = m
 	return nil
+}
+
+func (m mark) encode() ([]byte, error) {
+	m.At = time.Now().UTC()
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode mark: %w", err)
+	}
+	return text, nil
 }
 
 // stamp returns the stamp of the next batch.
@@ -177,9 +232,9 @@ func (s *states) publish(ctx context.Context, entries map[string]*entry) error {
 		r := record{key: recipient + name, stamp: at}
 		changes[name] = nil
 		if e != nil {
-			text, err := json.Marshal(e)
+			text, err := e.encode()
 			if err != nil {
-				return fmt.Errorf("encode state: %w", err)
+				return err
 			}
 			r.value, changes[name] = text, text
 			m.Offset, m.Command = max(m.Offset, e.Offset), max(m.Command, e.Command)
@@ -190,8 +245,24 @@ func (s *states) publish(ctx context.Context, entries map[string]*entry) error {
 	if err != nil {
 		return err
 	}
+	if next != m.Next+int64(len(recs)) {
+		// Not only this: a retry wrote it twice, or somebody else wrote too.
+		if err := s.follow(ctx, next); err != nil {
+			return err
+		}
+		return s.stillOurs()
+	}
 	m.Next, m.Last = next, at
 	return s.save(changes, m)
+}
+
+// entry returns what is known of a recipient.
+func (s *states) entry(name string) (e *entry, err error) {
+	err = s.part.View(func(get func(string) []byte) error {
+		e, err = decodeEntry(get(name))
+		return err
+	})
+	return e, err
 }
 
 // each calls f for each entry of the copy from the given recipient on, until f
@@ -204,16 +275,4 @@ func (s *states) each(from string, f func(name string, e *entry) bool) error {
 		}
 		return f(name, e), nil
 	})
-}
-
-// decodeEntry reads an entry of the store; it is new where there is none.
-func decodeEntry(value []byte) (*entry, error) {
-	e := &entry{Offset: -1, Command: -1}
-	if value == nil {
-		return e, nil
-	}
-	if err := json.Unmarshal(value, e); err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
-	}
-	return e, nil
 }

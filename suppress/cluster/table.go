@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 
 // Table is the list of suppressions as the topic has it, kept in a store.
 type Table struct {
-	kafka      *Kafka
+	kafka      broker
 	topic      string
 	partitions []int
 	parts      []*store.Part
@@ -27,7 +26,7 @@ type Table struct {
 
 // NewTable returns the table of the first n partitions of the suppressions topic. It
 // reads nothing yet.
-func NewTable(k *Kafka, t Topics, n int, s *store.Store, failed func(error)) *Table {
+func NewTable(k broker, t Topics, n int, s *store.Store, failed func(error)) *Table {
 	table := &Table{kafka: k, topic: t.Suppressions, failed: failed}
 	for i := range n {
 		table.partitions = append(table.partitions, i)
@@ -45,8 +44,9 @@ func (t *Table) Only(partition int) {
 
 // tableMark is how far a partition has been read.
 type tableMark struct {
-	Next int64 `json:"next"`
-	Last stamp `json:"last"`
+	At   time.Time `json:"at"` // when it was set
+	Next int64     `json:"next"`
+	Last stamp     `json:"last"`
 }
 
 // CaughtUp reports whether all that was in the topic at the start has been read.
@@ -79,11 +79,14 @@ func (t *Table) readPartition(ctx context.Context, partition int, part *store.Pa
 	if err != nil {
 		return err
 	}
-	if m.Next > end || m.Next < first {
+	if m.Next == 0 || m.Next > end || m.Next < first || stale(m.At) {
 		if err := part.Drop(); err != nil {
 			return err
 		}
 		m = tableMark{Next: first}
+		if err := t.load(ctx, partition, part, &m, end); err != nil {
+			return err
+		}
 	}
 	for caughtUp := false; ; {
 		if !caughtUp && m.Next >= end {
@@ -93,38 +96,70 @@ func (t *Table) readPartition(ctx context.Context, partition int, part *store.Pa
 		if caughtUp && !on {
 			return nil
 		}
-		next, changes := m, store.Changes{}
-		err := persist(ctx, t.failed, func() error {
-			got, err := t.kafka.fetch(ctx, t.topic, partition, m.Next, func(_ int64, key, value []byte, at stamp) error {
-				if at.before(next.Last) || len(key) == 0 {
-					return nil
-				}
-				next.Last = at
-				changes[string(key)] = bytes.Clone(value)
-				return nil
-			})
-			if err != nil {
-				next, changes = m, store.Changes{}
-				return err
-			}
-			next.Next = got.next
-			return nil
-		})
-		if err != nil {
+		before, changes := m.Next, store.Changes{}
+		if err := t.fetch(ctx, partition, &m, func(key string, value []byte) { changes[key] = value }); err != nil {
 			return err
 		}
-		if next.Next == m.Next {
+		if m.Next == before {
 			continue
 		}
-		text, err := json.Marshal(next)
+		text, err := m.encode()
 		if err != nil {
-			return fmt.Errorf("encode mark: %w", err)
+			return err
 		}
 		if err := part.Apply(changes, text); err != nil {
 			return err
 		}
-		m = next
 	}
+}
+
+// load fills part with what the partition holds up to offset end.
+func (t *Table) load(ctx context.Context, partition int, part *store.Part, m *tableMark, end int64) error {
+	l := part.Load()
+	defer l.Close()
+	for m.Next < end {
+		if err := t.fetch(ctx, partition, m, l.Put); err != nil {
+			return err
+		}
+		if err := l.Spill(); err != nil {
+			return err
+		}
+	}
+	text, err := m.encode()
+	if err != nil {
+		return err
+	}
+	return l.Commit(text)
+}
+
+// fetch puts what comes next, and moves m behind it. After a failed attempt the same
+// is put again.
+func (t *Table) fetch(ctx context.Context, partition int, m *tableMark, put func(key string, value []byte)) error {
+	begin := *m
+	return persist(ctx, t.failed, func() error {
+		*m = begin
+		got, err := t.kafka.fetch(ctx, t.topic, partition, begin.Next, func(_ int64, key, value []byte, at stamp) error {
+			if at.before(m.Last) || len(key) == 0 || len(key) > suppress.MaxRecipient {
+				return nil
+			}
+			m.Last = at
+			put(string(key), bytes.Clone(value))
+			return nil
+		})
+		if err == nil {
+			m.Next = got.next
+		}
+		return err
+	})
+}
+
+func (m tableMark) encode() ([]byte, error) {
+	m.At = time.Now().UTC()
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode mark: %w", err)
+	}
+	return text, nil
 }
 
 // Get returns the suppression of recipient, nil if there is none.
@@ -146,19 +181,42 @@ func (t *Table) Get(recipient string) (*suppress.Record, error) {
 }
 
 // Each calls f for each suppression, in the order of recipients in each partition,
-// until f returns an error. Records that are none are skipped.
+// until f returns an error. Records that are none are skipped. f may take its time.
 func (t *Table) Each(f func(suppress.Record) error) error {
+	for _, part := range t.parts {
+		if err := eachRecord(part, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// listed is how many records are read at once: an open look into the store holds its
+// writers up.
+const listed = 500
+
+func eachRecord(part *store.Part, f func(suppress.Record) error) error {
 	now := time.Now()
-	for _, part := range slices.All(t.parts) {
-		err := part.Each("", func(_ string, value []byte) (bool, error) {
-			r, err := suppress.DecodeRecord(value)
-			if err != nil || r.Lapsed(now) {
-				return true, nil
+	for from, more := "", true; more; {
+		var records []suppress.Record
+		more = false
+		err := part.Each(from, func(key string, value []byte) (bool, error) {
+			if len(records) == listed {
+				from, more = key, true
+				return false, nil
 			}
-			return true, f(r)
+			if r, err := suppress.DecodeRecord(value); err == nil && !r.Lapsed(now) {
+				records = append(records, r)
+			}
+			return true, nil
 		})
 		if err != nil {
 			return err
+		}
+		for _, r := range records {
+			if err := f(r); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -38,32 +38,43 @@ func (k *Kafka) prepare(ctx context.Context, t Topics, create bool) (int, error)
 	if err != nil {
 		return 0, err
 	}
-	n := found[t.Events]
+	n, missing, err := t.fit(found, create)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(missing) > 0:
+		return 0, k.create(ctx, missing[0])
+	}
+	return n, k.checkCompaction(ctx, t.compacted())
+}
+
+// fit returns the number of partitions that all topics have, or which are to be made
+// first. found has the number of partitions of each, 0 of a missing one.
+func (t Topics) fit(found map[string]int, create bool) (n int, missing []kafka.TopicConfig, err error) {
+	n = found[t.Events]
 	if n == 0 {
 		if !create {
-			return 0, final("topic %s does not exist: let the sidecars write to it first, or set create_topic: true", t.Events)
+			return 0, nil, final("topic %s does not exist: let the sidecars write to it first, or set create_topic: true", t.Events)
 		}
-		return 0, k.create(ctx, kafka.TopicConfig{Topic: t.Events, NumPartitions: -1, ReplicationFactor: -1})
+		return 0, []kafka.TopicConfig{{Topic: t.Events, NumPartitions: -1, ReplicationFactor: -1}}, nil
 	}
 	var wrong []string
 	for _, name := range t.compacted() {
-		switch found[name] {
-		case n:
-		case 0:
-			if !create {
-				wrong = append(wrong, fmt.Sprintf("topic %s does not exist: create it with %d partitions and cleanup.policy=compact, or set create_topic: true", name, n))
-				continue
-			}
-			return 0, k.create(ctx, kafka.TopicConfig{Topic: name, NumPartitions: n, ReplicationFactor: -1,
+		switch {
+		case found[name] == n:
+		case found[name] > 0:
+			wrong = append(wrong, fmt.Sprintf("topic %s has %d partitions, but %s has %d: they must be as many; make %s anew, or choose another name for it", name, found[name], t.Events, n, name))
+		case create:
+			missing = append(missing, kafka.TopicConfig{Topic: name, NumPartitions: n, ReplicationFactor: -1,
 				ConfigEntries: []kafka.ConfigEntry{{ConfigName: "cleanup.policy", ConfigValue: "compact"}}})
 		default:
-			wrong = append(wrong, fmt.Sprintf("topic %s has %d partitions, but %s has %d: they must be as many; make %s anew, or choose another name for it", name, found[name], t.Events, n, name))
+			wrong = append(wrong, fmt.Sprintf("topic %s does not exist: create it with %d partitions and cleanup.policy=compact, or set create_topic: true", name, n))
 		}
 	}
 	if len(wrong) > 0 {
-		return 0, final("%s", strings.Join(wrong, "\n"))
+		return 0, nil, final("%s", strings.Join(wrong, "\n"))
 	}
-	return n, k.checkCompaction(ctx, t.compacted())
+	return n, missing, nil
 }
 
 // partitions returns how many each topic has, 0 of a missing one.

@@ -3,20 +3,27 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
-	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"mtatap/suppress"
+	"mtatap/suppress/store"
 )
+
+// group is the consumer group, as one of its members.
+type group interface {
+	// CommitOffsets stores offsets by topic and partition. It fails for whoever is
+	// not a member of the present generation.
+	CommitOffsets(offsets map[string]map[int]int64) error
+}
 
 // worker owns one partition for one generation of the group.
 type worker struct {
 	*Processor
-	group     *kafka.Generation
+	group     group
 	partition int
 	states    *states
 	log       *slog.Logger
@@ -24,26 +31,30 @@ type worker struct {
 	next      int64     // offset behind the last event that is done
 	confirmed time.Time // when the group last knew us
 	clock     time.Time // the newest time of an event
+
+	swept      time.Time
+	suppressed int // recipients, when it was last swept
 }
 
 const (
 	// lease is how long after the group has answered an owner may write without
 	// asking again: well below the session's timeout.
 	lease = sessionTimeout / 3
-	// sweepEvery is how often expired suppressions and quiet recipients are looked
-	// for, sweepSlice how many at a time.
-	sweepEvery = time.Hour
-	sweepSlice = 5000
+	// slice is how many recipients of a walk over all are worked on at a time.
+	slice = 5000
 )
 
 // run restores the partition and works on it until ctx ends, which it returns.
 func (w *worker) run(ctx context.Context, offset int64) error {
 	begun := time.Now()
-	w.confirmed = begun
+	if err := w.locate(ctx, &offset); err != nil {
+		return err
+	}
+	w.next = offset
 	if err := w.states.restore(ctx); err != nil {
 		return err
 	}
-	if err := w.begin(ctx, &offset); err != nil {
+	if err := w.begin(ctx); err != nil {
 		return err
 	}
 	w.metrics.restored(time.Since(begun))
@@ -56,47 +67,64 @@ func (w *worker) run(ctx context.Context, offset int64) error {
 	feeds := []feed{{topic: w.topics.Events}, {topic: w.topics.Commands, command: true}}
 	for i, from := range []int64{offset, commands} {
 		f := feeds[i]
-		f.kafka, f.partition, f.failed, f.out = w.kafka, w.partition, w.failed, in
+		f.kafka, f.partition, f.failed, f.out = w.broker, w.partition, w.failed, in
 		group.Go(func() error { return f.run(ctx, from) })
 	}
 	group.Go(func() error { return w.work(ctx, in) })
 	return group.Wait()
 }
 
-// begin checks the offset that the group gave against the topic and the states, and
-// publishes what was only observed up to now.
-func (w *worker) begin(ctx context.Context, offset *int64) error {
+// locate sets an offset that the group does not know to the first one.
+func (w *worker) locate(ctx context.Context, offset *int64) error {
 	return persist(ctx, w.failed, func() error {
-		first, end, err := w.kafka.bounds(ctx, w.topics.Events, w.partition)
-		if err != nil {
-			return err
-		}
-		if *offset < 0 {
+		first, _, err := w.broker.bounds(ctx, w.topics.Events, w.partition)
+		if err == nil && *offset < 0 {
 			*offset = first
 		}
-		if at := max(*offset, w.states.mark.Offset+1); at > end {
-			return madeAnew(w.topics.Events, w.partition, end, at)
-		}
-		w.next = *offset
-		if w.states.mark.Observed == w.observe {
-			return nil
-		}
-		if !w.observe {
-			if err := w.publishAll(ctx); err != nil {
-				return err
-			}
-		}
-		return w.states.claim(ctx, w.observe)
+		return err
 	})
 }
 
-// publishAll publishes every suppression of the partition.
+// begin checks the offset that the group gave against the topic and the states,
+// claims the partition and publishes what was only observed up to now.
+func (w *worker) begin(ctx context.Context) error {
+	err := persist(ctx, w.failed, func() error {
+		_, end, err := w.broker.bounds(ctx, w.topics.Events, w.partition)
+		if err != nil {
+			return err
+		}
+		if at := max(w.next, w.states.mark.Offset+1); at > end {
+			return madeAnew(w.topics.Events, w.partition, end, at)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Restoring takes its time: whoever claims must still be the owner.
+	if err := w.commit(); err != nil {
+		return err
+	}
+	observed := w.states.mark.Observed
+	if err := w.states.claim(ctx, observed); err != nil || observed == w.observe {
+		return err
+	}
+	if !w.observe {
+		if err := w.publishAll(ctx); err != nil {
+			return err
+		}
+	}
+	return w.states.claim(ctx, w.observe)
+}
+
+// publishAll publishes every suppression of the partition, and releases who else is
+// suppressed on the topic: that ended while decisions were only logged.
 func (w *worker) publishAll(ctx context.Context) error {
 	for from, more := "", true; more; {
 		var all []decided
 		more = false
 		err := w.states.each(from, func(name string, e *entry) bool {
-			if len(all) == sweepSlice {
+			if len(all) == slice {
 				from, more = name, true
 				return false
 			}
@@ -112,21 +140,34 @@ func (w *worker) publishAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	published := &Table{kafka: w.broker, topic: w.topics.Suppressions, partitions: []int{w.partition},
+		parts: []*store.Part{w.store.Part(fmt.Sprintf("published/%d", w.partition))}, failed: w.failed}
+	err := published.CatchUp(ctx)
+	if err == nil {
+		err = published.Each(func(r suppress.Record) error {
+			e, err := w.states.entry(r.Recipient)
+			if err != nil || e.State.Suppression != nil {
+				return err
+			}
+			return w.publish(ctx, []decided{{r.Recipient, suppress.Decision{Cause: suppress.CauseManual, At: time.Now().UTC()}}})
+		})
+	}
+	return errors.Join(err, published.parts[0].Drop())
 }
 
 // work applies what is read, batch after batch.
 func (w *worker) work(ctx context.Context, in <-chan inputs) error {
-	sweep := time.NewTicker(sweepEvery)
-	defer sweep.Stop()
+	tick := time.NewTicker(crowdedEvery)
+	defer tick.Stop()
+	w.swept = time.Now()
 	for {
 		select {
 		case batch := <-in:
 			if err := w.apply(ctx, batch); err != nil {
 				return err
 			}
-		case <-sweep.C:
-			if err := w.sweep(ctx); err != nil {
+		case <-tick.C:
+			if err := w.sweepIfDue(ctx, time.Now().UTC()); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -188,9 +229,17 @@ func (w *worker) decide(all []input) (map[string]*entry, []decided, error) {
 			if in.command && in.offset <= e.Command || !in.command && in.offset <= e.Offset {
 				continue // applied before a crash
 			}
-			state, decisions := suppress.Apply(e.State, in.Outcome, policy)
+			o := in.Outcome
+			if in.command {
+				o = suppress.ByHand(e.State, o)
+			}
+			state, decisions := suppress.Apply(e.State, o, policy)
 			if state.Same(e.State) {
 				continue
+			}
+			if o.Kind == suppress.Release && len(decisions) == 0 {
+				// A crash may have left what was published and not noted.
+				decisions = []suppress.Decision{{Cause: suppress.CauseManual, At: o.Time}}
 			}
 			e.State = state
 			if in.command {
@@ -242,12 +291,12 @@ func (w *worker) publish(ctx context.Context, all []decided) error {
 		recs = append(recs, rec)
 	}
 	// Whoever was away for long may have lost the partition without knowing it.
-	if time.Since(w.confirmed) > lease {
+	if w.unconfirmed() > lease {
 		if err := w.commit(); err != nil {
 			return err
 		}
 	}
-	_, err := w.kafka.produce(ctx, w.topics.Suppressions, w.partition, recs, w.failed)
+	_, err := w.broker.produce(ctx, w.topics.Suppressions, w.partition, recs, w.failed)
 	return err
 }
 
@@ -264,61 +313,9 @@ func (w *worker) commit() error {
 	return nil
 }
 
-// sweep ends suppressions whose time is over and forgets who has been quiet for so
-// long that it cannot matter any more, or, where there are too many, who has been
-// quiet for longest.
-func (w *worker) sweep(ctx context.Context) error {
-	policy := *w.policy.Load()
-	now := time.Now().UTC()
-	excess := w.states.part.Count() - w.maxRecipients
-	var quiet []suppress.Quiet
-	for from, more := "", true; more; {
-		entries := map[string]*entry{}
-		var all []decided
-		more = false
-		n := 0
-		err := w.states.each(from, func(name string, e *entry) bool {
-			if n++; n > sweepSlice {
-				from, more = name, true
-				return false
-			}
-			state, decisions, forget := e.State.Review(now, w.clock, policy)
-			switch {
-			case len(decisions) > 0:
-				e.State = state
-				entries[name] = e
-				for _, d := range decisions {
-					all = append(all, decided{name, d})
-				}
-			case forget:
-				entries[name] = nil
-				excess--
-			case excess > 0 && state.Suppression == nil:
-				quiet = append(quiet, suppress.Quiet{Recipient: name, Since: state.Newest()})
-			}
-			return true
-		})
-		if err == nil {
-			err = w.write(ctx, entries, all)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return w.makeRoom(ctx, quiet, excess)
-}
-
-func (w *worker) makeRoom(ctx context.Context, quiet []suppress.Quiet, excess int) error {
-	forget := suppress.LongestQuiet(quiet, excess)
-	for slice := range slices.Chunk(forget, sweepSlice) {
-		entries := make(map[string]*entry, len(slice))
-		for _, name := range slice {
-			entries[name] = nil
-		}
-		if err := w.write(ctx, entries, nil); err != nil {
-			return err
-		}
-	}
-	w.metrics.Forgot(len(forget))
-	return nil
+// unconfirmed is how long the group has not been heard. The wall clock goes on while a
+// machine is suspended, the other one does not.
+func (w *worker) unconfirmed() time.Duration {
+	now := time.Now()
+	return max(now.Sub(w.confirmed), now.Round(0).Sub(w.confirmed.Round(0)))
 }

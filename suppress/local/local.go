@@ -37,6 +37,7 @@ type Options struct {
 	MaxRecipients int  // that are remembered without being suppressed
 	Metrics       *suppress.Metrics
 	Logger        *slog.Logger
+	Failed        func(error)      // is told of each failed write of the store; nil: nobody
 	Now           func() time.Time // nil: time.Now
 }
 
@@ -50,8 +51,10 @@ type Local struct {
 	mark   mark
 	sent   []string  // keys of the outbox that are published and not yet removed
 	clock  time.Time // the newest time of an event
-	swept  time.Time
 	closed bool
+
+	swept      time.Time
+	suppressed int // recipients, when it was last swept
 }
 
 // mark is what the store notes beside the states.
@@ -64,13 +67,14 @@ type mark struct {
 const (
 	recipientKey = "recipient "
 	outboxKey    = "decision "
-	outboxEnd    = "decision~"
+	withheldKey  = "withheld " // a release that was only logged
 )
 
 const (
 	sweepEvery   = time.Hour
 	crowdedEvery = time.Minute // while there are more than MaxRecipients
-	slice        = 5000        // of a walk over all recipients
+	slice        = 5000        // of a walk over all recipients, or of the outbox
+	listed       = 500         // records that are read at once for Each
 )
 
 // New returns a Local that decides by policy.
@@ -95,28 +99,25 @@ func (l *Local) SetPolicy(policy suppress.Policy) {
 	l.policy = policy
 }
 
-// Open publishes what an earlier run decided and did not publish.
+// Open publishes what an earlier run decided and did not publish. It blocks, retrying
+// in place, until that is done or ctx ends, and then returns its error.
 func (l *Local) Open(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mark.Observed != l.o.Observe {
-		if err := l.endObserving(); err != nil {
+	return l.persist(ctx, func() error {
+		if err := l.observe(ctx); err != nil {
 			return err
 		}
-	}
-	return l.publish(ctx)
+		return l.publish(ctx)
+	})
 }
 
 // Write takes events in order and returns when what follows from them is durable and
-// published.
+// published. It blocks, retrying in place where the store cannot be written, until
+// that is done or ctx ends, and then returns its error.
 func (l *Local) Write(ctx context.Context, events []*event.Event) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mark.Observed != l.o.Observe { // not opened
-		if err := l.endObserving(); err != nil {
-			return err
-		}
-	}
 	inputs := make([]input, 0, len(events))
 	for _, e := range events {
 		if o := suppress.OutcomeOf(e); o.Kind != suppress.Nothing {
@@ -126,28 +127,38 @@ func (l *Local) Write(ctx context.Context, events []*event.Event) error {
 			}
 		}
 	}
-	if err := l.apply(ctx, inputs); err != nil {
-		return err
-	}
-	now := l.o.Now()
-	every := sweepEvery
-	if l.part.Count() > l.o.MaxRecipients+l.o.MaxRecipients/10 {
-		every = crowdedEvery
-	}
-	if now.Sub(l.swept) < every {
-		return nil
-	}
-	l.swept = now
-	return l.sweep(ctx, now.UTC())
+	return l.persist(ctx, func() error {
+		if err := l.observe(ctx); err != nil { // not opened
+			return err
+		}
+		if err := l.apply(ctx, inputs); err != nil {
+			return err
+		}
+		return l.sweepIfDue(ctx, l.o.Now().UTC())
+	})
 }
 
 // Change suppresses or releases a recipient by hand: o is an Add or a Release. It
-// returns when that is published.
+// returns when that is published, or cannot be written.
 func (l *Local) Change(ctx context.Context, recipient string, o suppress.Outcome) error {
+	o = suppress.OutcomeByHand(o.Kind, recipient, o.Reason, o.Time)
+	if o.Kind == suppress.Nothing {
+		return errNoRecipient
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	err := l.part.View(func(get func(string) []byte) error {
+		s, err := decode(get(recipientKey + recipient))
+		o = suppress.ByHand(s, o)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	return l.apply(ctx, []input{{recipient, o}})
 }
+
+var errNoRecipient = fmt.Errorf("change suppressions: want an address of 1 to %d bytes", suppress.MaxRecipient)
 
 // Lookup returns the suppression of a recipient as published, nil if there is none.
 func (l *Local) Lookup(recipient string) (*suppress.Record, error) {
@@ -169,18 +180,36 @@ func (l *Local) Lookup(recipient string) (*suppress.Record, error) {
 }
 
 // Each calls f for each suppression, by recipient, until f returns an error. While
-// decisions are only logged, it shows those.
+// decisions are only logged, it shows those. f may take its time, and may change the
+// list.
 func (l *Local) Each(f func(suppress.Record) error) error {
 	now := l.o.Now()
-	return l.each("", func(name string, s suppress.State) (bool, error) {
-		if s.Suppression == nil {
+	for from, more := "", true; more; {
+		var records []suppress.Record
+		more = false
+		err := l.each(from, func(name string, s suppress.State) (bool, error) {
+			if len(records) == listed {
+				from, more = name, true
+				return false, nil
+			}
+			if s.Suppression == nil {
+				return true, nil
+			}
+			if r := s.Suppression.Record(name); !r.Lapsed(now) {
+				records = append(records, r)
+			}
 			return true, nil
+		})
+		if err != nil {
+			return err
 		}
-		if r := s.Suppression.Record(name); !r.Lapsed(now) {
-			return true, f(r)
+		for _, r := range records {
+			if err := f(r); err != nil {
+				return err
+			}
 		}
-		return true, nil
-	})
+	}
+	return nil
 }
 
 // Close tidies up and closes the store. Closing twice is fine.
@@ -193,7 +222,7 @@ func (l *Local) Close() error {
 	l.closed = true
 	var err error
 	if len(l.sent) > 0 {
-		err = l.commit(store.Changes{}, nil)
+		err = l.save(store.Changes{}, l.mark)
 	}
 	return errors.Join(err, l.o.Store.Close())
 }
@@ -208,6 +237,11 @@ type input struct {
 type decided struct {
 	recipient string
 	suppress.Decision
+}
+
+func (d decided) encode() []byte {
+	r := suppress.RecordOf(d.recipient, d.Decision)
+	return r.Encode()
 }
 
 // apply applies inputs and publishes what follows.
@@ -253,8 +287,13 @@ func (l *Local) apply(ctx context.Context, inputs []input) error {
 // write makes changes and decisions durable, then publishes them.
 func (l *Local) write(ctx context.Context, changes store.Changes, all []decided) error {
 	if len(changes) > 0 {
-		if err := l.commit(changes, all); err != nil {
+		if err := l.save(changes, l.post(changes, all)); err != nil {
 			return err
+		}
+		if l.o.Observe {
+			for _, d := range all {
+				l.o.Logger.Info("would publish", "decision", string(d.encode()))
+			}
 		}
 		for _, d := range all {
 			l.o.Metrics.Decided(d.Decision)
@@ -262,138 +301,6 @@ func (l *Local) write(ctx context.Context, changes store.Changes, all []decided)
 		l.measure()
 	}
 	return l.publish(ctx)
-}
-
-// commit writes changes, and decisions to the outbox, in one transaction.
-func (l *Local) commit(changes store.Changes, all []decided) error {
-	m := l.mark
-	for _, key := range l.sent {
-		changes[key] = nil
-	}
-	for _, d := range all {
-		r := suppress.RecordOf(d.recipient, d.Decision)
-		text := r.Encode()
-		if l.o.Observe {
-			l.o.Logger.Info("would publish", "decision", string(text))
-			continue
-		}
-		m.Seq++
-		changes[fmt.Sprintf("%s%020d", outboxKey, m.Seq)] = text
-	}
-	return l.save(changes, m)
-}
-
-func (l *Local) save(changes store.Changes, m mark) error {
-	text, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("encode mark: %w", err)
-	}
-	if err := l.part.Apply(changes, text); err != nil {
-		return err
-	}
-	l.mark, l.sent = m, nil
-	return nil
-}
-
-// publish hands the outbox to every publisher. What they have taken is removed with
-// the next transaction.
-func (l *Local) publish(ctx context.Context) error {
-	for {
-		var keys []string
-		var records [][]byte
-		from := outboxKey
-		if n := len(l.sent); n > 0 {
-			from = l.sent[n-1] + "\x00"
-		}
-		err := l.part.Each(from, func(key string, value []byte) (bool, error) {
-			if key >= outboxEnd || len(keys) == slice {
-				return false, nil
-			}
-			keys, records = append(keys, key), append(records, append([]byte(nil), value...))
-			return true, nil
-		})
-		if err != nil || len(keys) == 0 {
-			return err
-		}
-		for _, p := range l.o.Publishers {
-			if err := p.Publish(ctx, records); err != nil {
-				return err
-			}
-		}
-		l.sent = append(l.sent, keys...)
-	}
-}
-
-// endObserving puts all suppressions into the outbox, or notes that decisions are
-// only logged from now on.
-func (l *Local) endObserving() error {
-	m := l.mark
-	m.Observed = l.o.Observe
-	changes := store.Changes{}
-	if !l.o.Observe {
-		err := l.each("", func(name string, s suppress.State) (bool, error) {
-			if s.Suppression != nil {
-				r := s.Suppression.Record(name)
-				m.Seq++
-				changes[fmt.Sprintf("%s%020d", outboxKey, m.Seq)] = r.Encode()
-			}
-			return true, nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return l.save(changes, m)
-}
-
-// sweep ends suppressions whose time is over and forgets who has been quiet for so
-// long that it cannot matter any more, or, where there are too many, who has been
-// quiet for longest.
-func (l *Local) sweep(ctx context.Context, now time.Time) error {
-	excess := l.part.Count() - l.o.MaxRecipients
-	var quiet []suppress.Quiet
-	for from, more := "", true; more; {
-		changes := store.Changes{}
-		var all []decided
-		more = false
-		n := 0
-		err := l.each(from, func(name string, s suppress.State) (bool, error) {
-			if n++; n > slice {
-				from, more = name, true
-				return false, nil
-			}
-			state, decisions, forget := s.Review(now, l.clock, l.policy)
-			switch {
-			case len(decisions) > 0:
-				text, err := json.Marshal(state)
-				if err != nil {
-					return false, fmt.Errorf("encode state: %w", err)
-				}
-				changes[recipientKey+name] = text
-				for _, d := range decisions {
-					all = append(all, decided{name, d})
-				}
-			case forget:
-				changes[recipientKey+name] = nil
-				excess--
-			case excess > 0 && state.Suppression == nil:
-				quiet = append(quiet, suppress.Quiet{Recipient: name, Since: state.Newest()})
-			}
-			return true, nil
-		})
-		if err == nil {
-			err = l.write(ctx, changes, all)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	changes := store.Changes{}
-	for _, name := range suppress.LongestQuiet(quiet, excess) {
-		changes[recipientKey+name] = nil
-	}
-	l.o.Metrics.Forgot(len(changes))
-	return l.write(ctx, changes, nil)
 }
 
 func (l *Local) each(from string, f func(name string, s suppress.State) (bool, error)) error {

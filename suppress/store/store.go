@@ -60,7 +60,7 @@ func Open(path string, o Options) (*Store, error) {
 var errNotClosed = errors.New("was not closed")
 
 func open(path string, o Options) (*bbolt.DB, error) {
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 200 * time.Millisecond, NoFreelistSync: o.Cache, FreelistType: bbolt.FreelistMapType})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 200 * time.Millisecond, NoFreelistSync: o.Cache, NoGrowSync: o.Cache, FreelistType: bbolt.FreelistMapType})
 	if errors.Is(err, berrors.ErrTimeout) {
 		return nil, ErrInUse
 	}
@@ -126,11 +126,7 @@ type Changes map[string][]byte
 // Apply makes changes and sets the mark, all or nothing. It returns when a store
 // that is no cache has them on the disk.
 func (p *Part) Apply(changes Changes, mark []byte) error {
-	keys := make([]string, 0, len(changes))
-	for key := range changes {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys) // neighbours share pages
+	keys := sortedKeys(changes) // neighbours share pages
 	err := p.store.db.Update(func(tx *bbolt.Tx) error {
 		b, err := tx.Bucket(parts).CreateBucketIfNotExists(p.name)
 		if err != nil {
@@ -154,11 +150,8 @@ func (p *Part) Apply(changes Changes, mark []byte) error {
 				return err
 			}
 		}
-		if more != 0 {
-			n := binary.BigEndian.AppendUint64(nil, uint64(p.count(tx)+more))
-			if err := tx.Bucket(counts).Put(p.name, n); err != nil {
-				return err
-			}
+		if err := p.add(tx, more); err != nil {
+			return err
 		}
 		return tx.Bucket(marks).Put(p.name, mark)
 	})
@@ -166,6 +159,15 @@ func (p *Part) Apply(changes Changes, mark []byte) error {
 		return fmt.Errorf("write store: %w", err)
 	}
 	return nil
+}
+
+// add counts more keys.
+func (p *Part) add(tx *bbolt.Tx, more int) error {
+	if more == 0 {
+		return nil
+	}
+	n := binary.BigEndian.AppendUint64(nil, uint64(p.count(tx)+more))
+	return tx.Bucket(counts).Put(p.name, n)
 }
 
 // View calls f with what reads single values. They are valid until f returns.
