@@ -1,7 +1,8 @@
 // Package docs holds the operator's documentation. Its tests are what keeps the
 // pages true: they run every command that a page shows and compare what it prints,
 // check every configuration, rules file and event, follow every link, and write
-// the reference tables from the code (go test ./docs -update).
+// the reference tables from the code (go test ./docs -update). They must never leave
+// the folder that stands for a host, or need more than Go.
 package docs
 
 import (

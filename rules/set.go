@@ -242,13 +242,14 @@ func (sc *scratch) find(s *Set) *scratch {
 	return sc
 }
 
-// saw notes the pieces that end at end.
+// saw notes the pieces that end at end. Far back in a text, one of a bunch is
+// enough and only where order does not matter.
 func (sc *scratch) saw(s *Set, hits []target, end int32) {
 	for i := range hits {
 		t := &hits[i]
 		where := span{end - int32(t.length), end}
-		if (t.reach == near && end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
-			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
+		if (end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
+			where.fits(sc.text, t.edges) && sc.pieces.add(t.bunch, where) {
 			sc.candidates = append(sc.candidates, s.triggers[t.bunch]...)
 		}
 		if t.last {
