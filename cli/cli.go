@@ -49,7 +49,7 @@ func Main(ctx context.Context, args []string, env Environment) int {
 	if err == nil {
 		return exitFine
 	}
-	fmt.Fprintln(env.Stderr, "mtatap:", err)
+	fmt.Fprintln(env.Stderr, "mtatap:", printableLines(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintln(env.Stderr, "Run 'mtatap --help' or 'mtatap COMMAND --help' for usage.")
