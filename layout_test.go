@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 
 	"e2e/port":     {},
 	"e2e/suppress": {"e2e/lab"},
+	"e2e/firstrun": {},
 
 	"bench":        {"bench/logs", "e2e/port"},
 	"testdata":     {},
@@ -51,6 +52,8 @@ var mayImport = map[string][]string{
 
 	"rules/review":   {"event", "rules"},
 	"bench/generate": {"bench/logs"},
+
+	"examples/suppressed": {},
 }
 
 func TestDependenciesPointOneWay(t *testing.T) {

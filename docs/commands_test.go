@@ -2,6 +2,7 @@ package docs
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -25,6 +26,7 @@ var notRun = []struct{ begins, reason string }{
 	{"journalctl ", "needs a journal with mail"},
 	{"logger ", "needs a syslog daemon"},
 	{"mailq", "needs a mail server"},
+	{"echo hello | sendmail ", "needs a mail server; e2e/firstrun sends such a mail"},
 	{"dig ", "needs name servers"},
 	{"kafka-", "needs a broker; the end-to-end tests use topics through a client"},
 	{"go test ", "is what runs this"},
@@ -33,7 +35,7 @@ var notRun = []struct{ begins, reason string }{
 
 // tools are programs that pages may use and not every host has. Where one is
 // missing its commands are passed over.
-var tools = []string{"jq", "curl"}
+var tools = []string{"jq", "curl", "systemd-analyze"}
 
 var (
 	fileName = regexp.MustCompile(`^# (\S+\.(?:yaml|ndjson|txt))\n`)
@@ -70,10 +72,16 @@ func TestEveryCommandDoesWhatItsPageSays(t *testing.T) {
 // served are the pages about a host on which mtatap runs already.
 var served = []string{"docs/runbook.md"}
 
+// fresh are the pages about a host that has no configuration yet.
+var fresh = []string{"docs/getting-started.md"}
+
 func testCommands(t *testing.T, p page) {
 	h := newHost(t, strings.TrimSuffix(filepath.Base(p.name), ".md"))
 	if slices.Contains(served, p.name) {
 		h.serve()
+	}
+	if slices.Contains(fresh, p.name) {
+		h.check(os.Remove(filepath.Join(h.root, "etc/mtatap/mtatap.yaml")))
 	}
 	if slices.ContainsFunc(p.blocks, func(b block) bool { return strings.Contains(b.text, " events.ndjson") }) {
 		h.makeEvents()

@@ -29,6 +29,9 @@ import (
 // rulesVariable names the environment variable with the default rules file.
 const rulesVariable = "MTATAP_TEST_RULES"
 
+// rootVariable names that with the folder in which the host is.
+const rootVariable = "MTATAP_TEST_ROOT"
+
 // host is the machine that a page talks of, in a folder: /etc, /var and a home
 // folder that looks like this repository, in which commands run.
 type host struct {
@@ -162,6 +165,7 @@ func (h *host) command(ctx context.Context, text string) *exec.Cmd {
 		"HOME=" + h.home, "TZ=UTC", "LC_ALL=C.UTF-8",
 		"CREDENTIALS_DIRECTORY=" + filepath.Join(h.root, "etc/mtatap/secrets"),
 		rulesVariable + "=" + filepath.Join(h.home, "rules.yaml"),
+		rootVariable + "=" + h.root,
 	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second

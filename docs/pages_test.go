@@ -98,7 +98,7 @@ func readPage(t *testing.T, name string) page {
 }
 
 // Block languages: sh is run, console is run and compared, yaml and json are
-// checked, go and python are files of the folder examples, the others are only read
+// checked, go and python are run, the others are only read
 // by people.
 var languages = []string{"sh", "console", "yaml", "json", "go", "python", "text", "ini"}
 
@@ -131,5 +131,5 @@ func runMtatap() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	signal.Ignore(syscall.SIGPIPE)
-	return cli.Main(ctx, os.Args[1:], cli.Environment{Rules: rules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv})
+	return cli.Main(ctx, os.Args[1:], cli.Environment{Rules: rules, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.LookupEnv, Root: os.Getenv(rootVariable)})
 }

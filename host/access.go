@@ -7,6 +7,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // Problem is why a log cannot be followed and what to do about it.
@@ -48,6 +49,8 @@ func Check(sys System, account Account, path string, tries bool) *Problem {
 		return &Problem{Path: path, What: bare(err).Error(), Cause: bare(err)}
 	case info.IsDir():
 		return isFolder(sys, path)
+	case !info.Mode().IsRegular(): // opening a pipe would wait for its writer
+		return &Problem{Path: path, Cause: fs.ErrInvalid, What: "is no regular file", Do: "name the file in which the log is kept, or pipe lines into mtatap replay -"}
 	}
 	if !tries {
 		return nil
@@ -65,6 +68,9 @@ func Check(sys System, account Account, path string, tries bool) *Problem {
 
 // opens reports whether path can be opened after all: by an access list, say.
 func opens(sys System, path string) bool {
+	if info, err := fs.Stat(sys, name(path)); err != nil || !info.Mode().IsRegular() {
+		return false
+	}
 	f, err := sys.Open(name(path))
 	if err != nil {
 		return false
@@ -150,7 +156,7 @@ func isFolder(sys System, dir string) *Problem {
 	}
 	var names []string
 	for _, e := range entries {
-		if !e.IsDir() && !looksRotated(e.Name()) {
+		if mayBeLog(e) {
 			names = append(names, path.Join(filepath.ToSlash(dir), e.Name()))
 		}
 	}
@@ -161,6 +167,11 @@ func isFolder(sys System, dir string) *Problem {
 		p.Do = "it is empty; name a log"
 	}
 	return p
+}
+
+// mayBeLog reports whether to name a file to people who look for a log.
+func mayBeLog(e fs.DirEntry) bool {
+	return e.Type().IsRegular() && !looksRotated(e.Name()) && strings.IndexFunc(e.Name(), unicode.IsControl) < 0
 }
 
 func missing(sys System, path string) *Problem {

@@ -40,6 +40,9 @@ func TestWhyALogCannotBeReadIsSaidWithWhatToDo(t *testing.T) {
 			f.put("/var/log/auth.log", "x\n")
 		}, "/var/log/mail.log", "/var/log/mail.log: no such file: did you mean /var/log/maillog?"},
 		{"there is nothing", alice, func(*fake) {}, "/srv/mail.log", "/srv/mail.log: no such file"},
+		{"it is a pipe, which nobody may write to", alice, func(f *fake) { f.put("/var/log/mail.log", "").Mode |= fs.ModeNamedPipe }, "/var/log/mail.log",
+			"/var/log/mail.log: is no regular file: name the file in which the log is kept, or pipe lines into mtatap replay -"},
+		{"a name in the folder would play with the terminal", alice, func(f *fake) { f.put("/srv/logs/mail\x1b[2J.log", "") }, "/srv/logs", "/srv/logs: is a folder: name the log in it"},
 		{"it is a folder", alice, func(f *fake) {
 			f.put("/var/log/exim4/mainlog", "x\n")
 			f.put("/var/log/exim4/mainlog.1", "x\n")
@@ -78,14 +81,14 @@ func TestTheServiceNeedNotBeThereToBeAskedFor(t *testing.T) {
 	f.postfix("")
 	f.rsyslog()
 	own(f.log(t, "/var/log/mail.log", "postfix/iso.log"), 0o640, 102, 4)
-	if found := host.Look(t.Context(), f, host.Request{Account: host.Service(f)}); len(found.Problems()) > 0 {
-		t.Errorf("the unit's group adm may read it, but: %v", found.Problems()[0])
+	if found := host.Look(t.Context(), f, host.Request{Account: host.Service(f)}); found.Logs[0].Problem != nil {
+		t.Errorf("the unit's group adm may read it, but: %v", found.Logs[0].Problem)
 	}
 	own(f.files["var/log/mail.log"], 0o640, 105, 110)
 	found := host.Look(t.Context(), f, host.Request{Account: host.Service(f)})
 	const do = "add user mtatap to group Debian-exim: usermod -aG Debian-exim mtatap"
-	if len(found.Problems()) != 1 || found.Problems()[0].Do != do || !strings.Contains(found.Report(), do) {
-		t.Errorf("got %v\n%s", found.Problems(), found.Report())
+	if p := found.Logs[0].Problem; p == nil || p.Do != do || !strings.Contains(found.Report(), do) {
+		t.Errorf("got %v\n%s", p, found.Report())
 	}
 	if text := string(found.Config("/var/lib/mtatap")); !strings.Contains(text, "usermod -aG Debian-exim") {
 		t.Errorf("the configuration does not say so:\n%s", text)

@@ -18,6 +18,7 @@ const DefaultStateDir = "/var/lib/mtatap"
 func (f Findings) Config(stateDir string) []byte {
 	var b strings.Builder
 	b.WriteString(configHead)
+	const start = "    start: beginning # take in what is there; \"end\" begins with what comes\n"
 	for _, log := range f.Logs {
 		fmt.Fprintf(&b, "\n  # %s.\n", log.Reason)
 		if p := log.Problem; p != nil && errors.Is(p, fs.ErrNotExist) {
@@ -25,7 +26,7 @@ func (f Findings) Config(stateDir string) []byte {
 		} else if p != nil {
 			comment(&b, p.Says())
 		}
-		fmt.Fprintf(&b, "  - path: %s\n    format: %s\n    start: beginning # take in what is there; \"end\" begins with what comes\n", scalar(log.Path), log.Format)
+		fmt.Fprintf(&b, "  - path: %s\n    format: %s\n%s", scalar(log.Path), log.Format, start)
 	}
 	if j := f.Journal; j != nil {
 		for _, mta := range j.MTAs {
@@ -41,7 +42,7 @@ func (f Findings) Config(stateDir string) []byte {
 			if j.Directory != "" {
 				directory = fmt.Sprintf(", directory: %q", j.Directory)
 			}
-			fmt.Fprintf(&b, "  - journald: {units: [%s]%s}\n    format: %s\n", strings.Join(units, ", "), directory, mta)
+			fmt.Fprintf(&b, "  - journald: {units: [%s]%s}\n    format: %s\n%s", strings.Join(units, ", "), directory, mta, start)
 		}
 	}
 	if !f.Sources() {

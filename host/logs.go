@@ -64,7 +64,7 @@ func (l *look) examine(c candidate) {
 	}
 	info, err := fs.Stat(l.sys, name(c.path))
 	switch {
-	case err == nil && info.IsDir():
+	case err == nil && !info.Mode().IsRegular():
 		return
 	case err == nil && slices.ContainsFunc(l.seen, func(o fs.FileInfo) bool { return os.SameFile(o, info) }):
 		return

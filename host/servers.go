@@ -71,6 +71,11 @@ var known = []server{
 		logs:  []string{"/var/log/haraka.log", "/var/log/haraka/*.log"},
 		units: []string{"haraka.service"},
 	},
+	{
+		mta: "opensmtpd", name: "OpenSMTPD", syslog: true,
+		signs: []string{"/etc/smtpd.conf", "/etc/mail/smtpd.conf", "/usr/sbin/smtpctl", "/usr/local/etc/mail/smtpd.conf"},
+		units: []string{"opensmtpd.service", "smtpd.service"},
+	},
 }
 
 // servers returns a row for each mail server whose log can be read. One that is not

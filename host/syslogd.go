@@ -151,7 +151,7 @@ func alike(sys System, file string) (found []string) {
 	entries, err := fs.ReadDir(sys, name(path.Dir(file)))
 	if err == nil {
 		for _, e := range entries {
-			if !e.IsDir() && !looksRotated(e.Name()) && letters(e.Name()) == letters(path.Base(file)) {
+			if mayBeLog(e) && letters(e.Name()) == letters(path.Base(file)) {
 				found = append(found, path.Join(path.Dir(file), e.Name()))
 			}
 		}

@@ -12,11 +12,11 @@ func TestALookAtOneLineTellsWhoWroteItAndHow(t *testing.T) {
 		mta        event.MTA
 		envelope   Envelope
 	}{
-		{"Postfix through rsyslog as Debian set it up for long", "Nov 23 18:43:06 mx postfix/qmgr[372]: 3F1: removed", "postfix", Envelope3164},
-		{"Postfix with RFC 3339 stamps", "2026-11-23T18:43:06.123456+00:00 mx postfix/qmgr[372]: 3F1: removed", "postfix", Envelope3339},
-		{"Postfix in RFC 5424", "<22>1 2026-11-23T18:43:06.123456+00:00 mx postfix/qmgr 372 - - 3F1: removed", "postfix", Envelope5424},
-		{"Postfix with a priority in front", "<22>Nov 23 18:43:06 mx postfix/qmgr[372]: 3F1: removed", "postfix", Envelope3164},
-		{"Exim's own main log", "2026-11-23 18:43:06 1vN5xW-000000001Lm-0abc Completed", "exim", EnvelopeNone},
+		{"Postfix through rsyslog as Debian set it up for long", "Nov 23 18:43:06 mx postfix/qmgr[372]: 3F1: removed", postfixMTA, Envelope3164},
+		{"Postfix with RFC 3339 stamps", "2026-11-23T18:43:06.123456+00:00 mx postfix/qmgr[372]: 3F1: removed", postfixMTA, Envelope3339},
+		{"Postfix in RFC 5424", "<22>1 2026-11-23T18:43:06.123456+00:00 mx postfix/qmgr 372 - - 3F1: removed", postfixMTA, Envelope5424},
+		{"Postfix with a priority in front", "<22>Nov 23 18:43:06 mx postfix/qmgr[372]: 3F1: removed", postfixMTA, Envelope3164},
+		{"Exim's own main log", "2026-11-23 18:43:06 1vN5xW-000000001Lm-0abc Completed", eximMTA, EnvelopeNone},
 		{"another program's line", "Nov 23 18:43:06 mx dovecot: imap-login: Login", "", Envelope3164},
 		{"no log at all", "hello", "", EnvelopeNone},
 		{"an empty line", "", "", EnvelopeNone},
