@@ -1,5 +1,6 @@
 // Command suppressed keeps the set of recipients that must not be mailed any more,
-// and prints each change: suppressed BROKER.
+// and prints each change: suppressed BROKER. It must never commit offsets: it reads the
+// topic from its beginning at each start.
 package main
 
 import (
