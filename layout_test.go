@@ -5,6 +5,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -51,6 +52,8 @@ var mayImport = map[string][]string{
 
 	"rules/review":   {"event", "rules"},
 	"bench/generate": {"bench/logs"},
+
+	"examples/suppressed": {},
 }
 
 func TestDependenciesPointOneWay(t *testing.T) {
@@ -73,6 +76,31 @@ func TestDependenciesPointOneWay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a package is for, and what it must leave to others, stands in its comment.
+func TestEveryPackageSaysItsDutyAndWhatItMustNeverDo(t *testing.T) {
+	comments := map[string]string{}
+	eachGoFile(t, func(path string) {
+		dir := filepath.ToSlash(filepath.Dir(path))
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		comments[dir] += file.Doc.Text()
+	})
+	for dir, text := range comments {
+		begins := "Package " + path.Base(dir) + " "
+		if dir == "." {
+			begins = "Command mtatap "
+		}
+		if n := len(strings.Fields(text)); !strings.HasPrefix(text, begins) && !strings.HasPrefix(text, "Command "+path.Base(dir)+" ") || n < 15 {
+			t.Errorf("%s: the package comment begins with %.40q and has %d words; say what its duty is", dir, text, n)
+		}
+		if !strings.Contains(text, "never") {
+			t.Errorf("%s: the package comment does not say what the package must never do", dir)
+		}
+	}
 }
 
 func TestNoGoFileIsLongerThanFiveHundredLines(t *testing.T) {

@@ -2,7 +2,8 @@
 // publishes it to Kafka, Prometheus and files.
 //
 // It turns signals into a context and a reload channel, brings the default rules
-// along, and leaves everything else to package cli.
+// along, and leaves everything else to package cli. It must never decide, print or
+// configure anything itself.
 package main
 
 import (

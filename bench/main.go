@@ -7,7 +7,8 @@
 //
 // Peers that are not installed are unpacked from Debian packages into the cache
 // folder, without changing the system; where that fails the row says so. Kafka is
-// the one that .ci/install puts there for the end-to-end tests.
+// the one that .ci/install puts there for the end-to-end tests. It must never write a
+// figure that it did not measure, or measure a peer with settings it would not run with.
 package main
 
 import (

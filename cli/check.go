@@ -42,7 +42,7 @@ func check(env Environment, configFile, rulesFile string) error {
 	if rulesErr == nil {
 		fmt.Fprintf(env.Stdout, "%s: ok, %d rules, version %s, sha256 %.12s\n", firstOf(rulesFile, "built-in rules"), len(set.RuleIDs()), set.Version(), set.SHA256())
 		for _, doubt := range set.Doubts() {
-			fmt.Fprintf(env.Stdout, "warning: %v\n", doubt)
+			fmt.Fprintf(env.Stdout, "warning: %s\n", printable(doubt.Error()))
 		}
 	}
 	return errors.Join(configErr, webErr, rulesErr)

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -105,7 +106,7 @@ func (c *classify) each(in io.Reader, w *bufio.Writer, set *rules.Set) error {
 			err = c.answer(w, set, &q)
 		}
 		if err != nil {
-			fmt.Fprintf(c.env.Stderr, "mtatap: line %d: read reply: %v\n", number, err)
+			fmt.Fprintf(c.env.Stderr, "mtatap: line %d: read reply: %s\n", number, printable(err.Error()))
 			bad++
 		}
 	}
@@ -210,14 +211,25 @@ func dash(s string) string {
 	return s
 }
 
-// printable escapes control characters: the remote server chose the text.
+// printable replaces what a terminal obeys or does not show: control characters, what
+// turns the direction of writing, and bytes that are no UTF-8. The remote server chose
+// the text. The result is one line.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 && r != '\t' || r >= 0x7f && r < 0xa0 {
-			return '\ufffd'
+		if r == '\t' || unicode.IsGraphic(r) {
+			return r
 		}
-		return r
+		return '\ufffd'
 	}, s)
+}
+
+// printableLines is printable for a text of several lines.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
 }
 
 // loadRules reads the rules file at path, or the built-in rules.

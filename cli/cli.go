@@ -49,7 +49,7 @@ func Main(ctx context.Context, args []string, env Environment) int {
 	if err == nil {
 		return exitFine
 	}
-	fmt.Fprintln(env.Stderr, "mtatap:", err)
+	fmt.Fprintln(env.Stderr, "mtatap:", printableLines(err.Error()))
 	var usage usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintln(env.Stderr, "Run 'mtatap --help' or 'mtatap COMMAND --help' for usage.")
@@ -107,6 +107,6 @@ func oneOf(flag, value string, allowed ...string) error {
 // chose: beside a mail server, memory is dearer than time.
 func preferMemory(env Environment) {
 	if _, chosen := env.Getenv("GOGC"); !chosen {
-		debug.SetGCPercent(60)
+		debug.SetGCPercent(50)
 	}
 }

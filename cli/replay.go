@@ -117,5 +117,6 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	return counted.print(r.env.Stderr, p.Lines(), time.Since(start))
 }
 
-// defaultLimits bound what sinks are given at once where no configuration does.
-var defaultLimits = pipeline.Limits{Events: 1000, Bytes: 1_000_000, Linger: 50 * time.Millisecond}
+// defaultLimits bound what sinks are given at once where no configuration does:
+// standard output gains nothing from more, and batches stay in the cache.
+var defaultLimits = pipeline.Limits{Events: 250, Bytes: 250_000, Linger: 50 * time.Millisecond}

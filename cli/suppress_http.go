@@ -52,10 +52,13 @@ func controlMux(l *local.Local) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(lookupRoute, lookup{l.Lookup, func(s string) string { return s }})
 	mux.HandleFunc("GET "+listRoute, func(w http.ResponseWriter, _ *http.Request) {
-		_ = l.Each(func(r suppress.Record) error { // the reader has gone
+		err := l.Each(func(r suppress.Record) error {
 			_, err := w.Write(append(r.Encode(), '\n'))
 			return err
 		})
+		if err != nil {
+			panic(http.ErrAbortHandler) // who reads half a list must not take it for all
+		}
 	})
 	apply := func(w http.ResponseWriter, r *http.Request, o suppress.Outcome) {
 		o.Time = time.Now().UTC()

@@ -363,3 +363,18 @@ func write(t *testing.T, path string, mode fs.FileMode, text string) {
 		t.Fatal(err)
 	}
 }
+
+func TestAFileOfMistakesIsNotToldWhole(t *testing.T) {
+	var b strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&b, "key%d: x\n", i)
+	}
+	_, err := parse("mtatap.yaml", []byte(b.String()), testEnv, testDisk(t))
+	var errs *Errors
+	if !errors.As(err, &errs) || len(errs.List) != maxErrors+1 {
+		t.Fatalf("%d mistakes, want %d", len(errs.List), maxErrors+1)
+	}
+	if last := errs.List[maxErrors]; last.Problem != "too many mistakes: mend these first" || last.Line != maxErrors+1 {
+		t.Errorf("the last one is %v", last)
+	}
+}

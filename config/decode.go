@@ -47,7 +47,18 @@ func (r reader) shaped(change func(*schema.Node)) reader {
 	return r
 }
 
+// maxErrors is how many mistakes of one file are told: with more it is no
+// configuration at all.
+const maxErrors = 200
+
 func (d *decoder) fail(v value, format string, args ...any) {
+	switch n := len(d.errs.List); {
+	case n > maxErrors:
+		return
+	case n == maxErrors:
+		d.failAt(v.pos.Line, "too many mistakes: mend these first")
+		return
+	}
 	d.errs.List = append(d.errs.List, &Error{
 		File:    d.name,
 		Line:    v.pos.Line,

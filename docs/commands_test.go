@@ -14,8 +14,12 @@ import (
 
 // notRun are the commands that cannot run in a test, by how they begin, and why.
 var notRun = []struct{ begins, reason string }{
-	{"sudo apt ", "needs root and the package"},
-	{"packaging/build", "takes a minute and the network; CI builds, installs and removes the packages"},
+	{"sudo apt ", "needs root; e2e/packages installs, removes and purges the package"},
+	{"packaging/build", "takes a minute and the network; e2e/packages builds them"},
+	{"MAINTAINER=", "is packaging/build"},
+	{"sudo dnf ", "needs root and a host of rpm; e2e/packages installs the rpm in a folder"},
+	{"sudo userdel ", "needs root; e2e/packages does so"},
+	{"sudo rm ", "needs root; e2e/packages does so"},
 	{"sudo systemd-", "needs root"},
 	{"sudo systemctl ", "needs a running systemd; enabling the service here starts what the unit starts"},
 	{"systemctl ", "needs a running systemd"},
@@ -31,7 +35,7 @@ var notRun = []struct{ begins, reason string }{
 
 // tools are programs that pages may use and not every host has. Where one is
 // missing its commands are passed over.
-var tools = []string{"jq", "curl"}
+var tools = []string{"jq", "curl", "systemd-analyze"}
 
 var (
 	fileName = regexp.MustCompile(`^# (\S+\.(?:yaml|ndjson|txt))\n`)

@@ -1,7 +1,8 @@
 // Package docs holds the operator's documentation. Its tests are what keeps the
 // pages true: they run every command that a page shows and compare what it prints,
 // check every configuration, rules file and event, follow every link, and write
-// the reference tables from the code (go test ./docs -update).
+// the reference tables from the code (go test ./docs -update). They must never leave
+// the folder that stands for a host, or need more than Go.
 package docs
 
 import (
@@ -97,7 +98,7 @@ func readPage(t *testing.T, name string) page {
 }
 
 // Block languages: sh is run, console is run and compared, yaml and json are
-// checked, go and python are files of the folder examples, the others are only read
+// checked, go and python are run, the others are only read
 // by people.
 var languages = []string{"sh", "console", "yaml", "json", "go", "python", "text", "ini"}
 

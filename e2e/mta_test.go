@@ -15,9 +15,9 @@ import (
 	"mtatap/e2e/lab"
 )
 
-// mtas are the mail servers, each with its usual way to rotate a log. Haraka's
-// log can only be copied and truncated, which loses what it writes meanwhile,
-// so it is not rotated under load.
+// mtas are the mail servers, each with its usual way to rotate a log. What is
+// written to standard output can only be copied and truncated, which loses what
+// comes meanwhile, so it is not rotated under load.
 var mtas = []struct {
 	start  func(t testing.TB, opts lab.Options) lab.MTA
 	name   string
@@ -26,6 +26,7 @@ var mtas = []struct {
 	{lab.StartPostfix, "postfix", lab.RotateRename},
 	{lab.StartExim, "exim", lab.RotateRename},
 	{lab.StartHaraka, "haraka", ""},
+	{lab.StartOpenSMTPD, "opensmtpd", ""},
 }
 
 // Whatever the remote side says, hostile or not, every recipient of every

@@ -167,7 +167,7 @@ func makeOpenSMTPDSamples(t *testing.T) {
 				dir, stop = lab.StartRsyslog(t, sampleHost)
 			}
 			var log string
-			oracle := sampleRunOf(t, lab.OpenSMTPDTakes(lab.SampleSubmissions(lab.Scripts(), "opensmtpd")), func(routes map[string]netip.AddrPort) lab.MTA {
+			oracle := sampleRun(t, func(routes map[string]netip.AddrPort) lab.MTA {
 				mta := lab.StartOpenSMTPD(t, lab.Options{Routes: routes, Syslog: syslog, Host: sampleHost})
 				log = mta.LogPath()
 				return mta

@@ -192,9 +192,16 @@ func AppendString(b []byte, s string) []byte {
 }
 
 // needsEscape covers what JSON demands, what a terminal obeys (C0, DEL and C1
-// controls), line separators of JavaScript, and bytes that are no UTF-8.
+// controls), line separators of JavaScript, what turns the
+// direction of writing, and bytes that are no UTF-8.
 func needsEscape(r rune, size int) bool {
-	return r < 0x20 || r == '"' || r == '\\' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == utf8.RuneError && size == 1
+	return r < 0x20 || r == '"' || r == '\\' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || turns(r) || r == utf8.RuneError && size == 1
+}
+
+// turns reports whether r changes the direction in which a terminal or a browser
+// writes what follows (Unicode's Bidi_Control).
+func turns(r rune) bool {
+	return r == 0x61c || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 func appendEscaped(b []byte, r rune) []byte {

@@ -14,6 +14,7 @@ func TestParseReply(t *testing.T) {
 		"separated by newlines":                 {"550-No such\n550 user", Reply{550, "", "550 No such user"}},
 		"codes of the last line win":            {"450-4.2.0 wait\n550 5.1.1 gone", Reply{550, "5.1.1", "550 5.1.1 wait gone"}},
 		"a joined reply that changes its mind":  {"450-4.2.0 wait 550 5.1.1 gone", Reply{550, "5.1.1", "550 5.1.1 wait gone"}},
+		"a number of class 3 changes no mind":   {"450-wait for 354 please", Reply{450, "", "450 wait for 354 please"}},
 		"numbers in the text are not codes":     {"550 blocked 550 times", Reply{550, "", "550 blocked 550 times"}},
 		"three digits in a part":                {"550 5.7.606 Access denied", Reply{550, "5.7.606", "550 5.7.606 Access denied"}},
 		"four digits in a part are no code":     {"550 5.7.1234 x", Reply{550, "", "550 5.7.1234 x"}},

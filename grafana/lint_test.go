@@ -16,6 +16,7 @@ import (
 
 	"mtatap/pipeline"
 	"mtatap/sinks"
+	"mtatap/suppress/cluster"
 )
 
 // exposed returns the labels of every metric that mtatap has.
@@ -25,6 +26,9 @@ func exposed(t *testing.T) map[string][]string {
 	registry.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	pipeline.NewMetrics(registry)
 	if _, err := sinks.NewMetrics(registry, sinks.Labels{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.NewMetrics(registry, nil); err != nil {
 		t.Fatal(err)
 	}
 	descs := make(chan *prometheus.Desc)

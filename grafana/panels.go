@@ -94,5 +94,16 @@ func rows() []row {
 			graph("Memory", "Resident memory of mtatap.", "bytes", 8, query{"max by (instance) (process_resident_memory_bytes{instance=~\"$instance\"} and on (instance) mtatap_build_info)", "{{instance}}"}),
 			graph("Rules", "1 while the last reload of the rules succeeded, 0 while older rules stay in use.", "short", 8, query{"max by (instance) (" + host("mtatap_rules_last_reload_successful") + ")", "{{instance}}"}),
 		}},
+		{"Suppression", []panel{
+			graph("Suppressed", "Recipients that must not be mailed any more, by the reason of the deciding failure.", "short", 8, query{"sum by (reason) (increase(" + host("mtatap_suppressed_total") + "[$__rate_interval]))", "{{reason}}"}),
+			graph("Converted", "Recipients suppressed because a soft category kept coming back.", "short", 8, query{"sum by (instance) (increase(" + host("mtatap_suppression_conversions_total") + "[$__rate_interval]))", "{{instance}}"}),
+			graph("Released", "Recipients that may be mailed again, by cause.", "short", 8, query{"sum by (cause) (increase(" + host("mtatap_suppression_releases_total") + "[$__rate_interval]))", "{{cause}}"}),
+			graph("Undecided", "Events on Kafka that have not been decided on yet, by partition.", "short", 8, query{"sum by (partition) (" + host("mtatap_suppression_lag_events") + ")", "{{partition}}"}),
+			graph("Restore time", "How long the last partition that was taken over took to restore.", "s", 8, query{"max by (instance) (" + host("mtatap_suppression_restore_seconds") + ")", "{{instance}}"}),
+			graph("Not read", "Records of the events and commands topics that could not be read.", "ops", 8, query{rateBy("instance", host("mtatap_suppression_refused_records_total")), "{{instance}}"}),
+			graph("Recipients known", "Recipients of whom something is known.", "short", 8, query{"sum by (instance) (" + host("mtatap_suppression_state_recipients") + ")", "{{instance}}"}),
+			graph("State", "Size of the file that holds the state.", "bytes", 8, query{"sum by (instance) (" + host("mtatap_suppression_state_bytes") + ")", "{{instance}}"}),
+			graph("Forgotten", "Recipients forgotten before their time because there were too many.", "short", 8, query{"sum by (instance) (increase(" + host("mtatap_suppression_forgotten_total") + "[$__rate_interval]))", "{{instance}}"}),
+		}},
 	}
 }

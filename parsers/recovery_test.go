@@ -55,11 +55,13 @@ func TestRecoverRecipient(t *testing.T) {
 		"the text, twice the same": {
 			event.Delivery{Status: event.Bounced, Diagnostic: "550 <E@f.example>: no mailbox e@F.example."},
 			"E@f.example", event.RecipientFromDiagnostic},
-		"two addresses in the text":  {event.Delivery{Status: event.Bounced, Diagnostic: "550 <e@f.example> not permitted to <g@h.example>"}, "", event.RecipientUnknown},
-		"the sender in the text":     {event.Delivery{Status: event.Bounced, Sender: "s@s.example", Diagnostic: "550 <s@s.example> refused"}, "", event.RecipientUnknown},
-		"nothing":                    {event.Delivery{Status: event.Bounced, Diagnostic: "550 no"}, "", event.RecipientUnknown},
-		"a deferral is not the end":  {event.Delivery{Status: event.Deferred, Diagnostic: "450 <e@f.example> later"}, "", event.RecipientUnknown},
-		"a success is nobody's loss": {event.Delivery{Status: event.Delivered, Sender: "x+c=d.example@s.example"}, "", event.RecipientUnknown},
+		"two addresses in the text":       {event.Delivery{Status: event.Bounced, Diagnostic: "550 <e@f.example> not permitted to <g@h.example>"}, "", event.RecipientUnknown},
+		"the sender in the text":          {event.Delivery{Status: event.Bounced, Sender: "s@s.example", Diagnostic: "550 <s@s.example> refused"}, "", event.RecipientUnknown},
+		"a local part that is too long":   {event.Delivery{Status: event.Bounced, Diagnostic: "550 <" + strings.Repeat("e", 65) + "@f.example> unknown"}, "", event.RecipientUnknown},
+		"a label that starts with a dash": {event.Delivery{Status: event.Bounced, Diagnostic: "550 <e@-f.example> unknown"}, "", event.RecipientUnknown},
+		"nothing":                         {event.Delivery{Status: event.Bounced, Diagnostic: "550 no"}, "", event.RecipientUnknown},
+		"a deferral is not the end":       {event.Delivery{Status: event.Deferred, Diagnostic: "450 <e@f.example> later"}, "", event.RecipientUnknown},
+		"a success is nobody's loss":      {event.Delivery{Status: event.Delivered, Sender: "x+c=d.example@s.example"}, "", event.RecipientUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := c.in

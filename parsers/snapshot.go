@@ -1,8 +1,10 @@
 package parsers
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -69,8 +71,8 @@ type snapshotReader struct {
 // readSnapshot starts to read a snapshot, which must be of that version.
 func readSnapshot(snapshot []byte, version byte) *snapshotReader {
 	r := &snapshotReader{rest: snapshot}
-	if r.byte() != version {
-		r.fail()
+	if v := r.byte(); r.err == nil && v != version {
+		r.err, r.rest = fmt.Errorf("read parser snapshot: version is %d, this program knows %d", v, version), nil
 	}
 	return r
 }
@@ -145,4 +147,4 @@ func (r *snapshotReader) bytes() []byte {
 	return b
 }
 
-func (r *snapshotReader) fail() { r.err, r.rest = errSnapshot, nil }
+func (r *snapshotReader) fail() { r.err, r.rest = cmp.Or(r.err, errSnapshot), nil }

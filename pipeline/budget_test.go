@@ -132,7 +132,7 @@ func BenchmarkBatch(b *testing.B) {
 			batch := r.batch
 			b.ReportAllocs()
 			for b.Loop() {
-				batch.arena, batch.ends = batch.arena[:0], batch.ends[:0]
+				batch.arena, batch.ends, batch.identified = batch.arena[:0], batch.ends[:0], false
 				r.decide(batch)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(batch.events)), "ns/event")

@@ -208,7 +208,7 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 		var found tailers.Found
 		position, found = f.store.Position(l.Pattern, file)
 		tail.Start = found.Start(tail.Start)
-		memory = f.restore(file, parser)
+		memory = f.restore(file, position, parser)
 	}
 	r := &reader{Pipeline: f.Pipeline, file: file, source: l.Pattern, parser: parser, metrics: metrics, log: log, acks: f.acks, sized: l.Journal == nil}
 	tail.Beat = func() { r.beat(&r.readAt) }
@@ -236,16 +236,23 @@ func (f *following) openFile(ctx context.Context, file string, l Log) (*reader, 
 	return r, nil
 }
 
-// restore gives parser what it remembered and returns where that was. Without it
-// only joins of messages under way are lost.
-func (f *following) restore(file string, parser parsers.Parser) tailers.Position {
+// restore gives parser what it remembered and returns where that was. Of a memory that
+// is damaged or of another version nothing is known but that there was one: what is
+// needed of it is gathered again from the beginning of the files being read. Without
+// that only joins of messages under way are lost.
+func (f *following) restore(file string, checkpoint tailers.Position, parser parsers.Parser) tailers.Position {
 	at, snapshot, err := f.store.Memory(file)
 	if err == nil && snapshot != nil {
 		err = parser.Restore(snapshot)
 	}
-	if err != nil {
+	if err == nil {
+		return at
+	}
+	at = checkpoint.Beginning()
+	if at.IsZero() {
 		f.log.Warn("what was remembered of messages under way cannot be read; their senders may be missing", "file", file, "err", err)
-		return tailers.Position{}
+	} else {
+		f.log.Warn("what was remembered of messages under way cannot be read; it is gathered again from the log", "file", file, "err", err)
 	}
 	return at
 }

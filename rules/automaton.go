@@ -3,7 +3,6 @@ package rules
 import (
 	"errors"
 	"slices"
-	"strings"
 )
 
 // automaton finds all patterns of a set in one pass over a text (Aho and
@@ -46,8 +45,8 @@ var errTooManyPatterns = errors.New("the patterns of all rules together are too 
 
 // pattern is a text to look for and what it means where it is found.
 type pattern struct {
-	text    string // not empty
-	targets []target
+	text string // not empty
+	target
 }
 
 // next returns the state that follows on state. short is what pairs has for the
@@ -68,8 +67,8 @@ func (a *automaton) found(state uint32) []target {
 	return a.hits[a.table[state>>entryShift]>>8:]
 }
 
-// newAutomaton builds the automaton of the patterns, whose texts all differ. What
-// it needs for the given texts, normalised, lies close together.
+// newAutomaton builds the automaton of the patterns, which are in the order of
+// their texts. What it needs for the given texts, normalised, lies close together.
 func newAutomaton(patterns []pattern, texts [][]byte) (*automaton, error) {
 	a := &automaton{width: 1}
 	for _, p := range patterns {
@@ -80,15 +79,16 @@ func newAutomaton(patterns []pattern, texts [][]byte) (*automaton, error) {
 			}
 		}
 	}
-	t := newTrie(patterns, &a.class)
+	t := newTrie(patterns, &a.class, a.width)
 	t.link()
+	a.hits = make([]target, 0, 3*len(patterns))
 	for _, at := range t.ordered {
 		a.list(t, at)
 	}
 	for _, text := range texts {
 		t.warm(text, &a.class)
 	}
-	if err := t.place(a.width); err != nil {
+	if err := t.place(); err != nil {
 		return nil, err
 	}
 	a.fill(t)
@@ -105,7 +105,9 @@ func (a *automaton) list(t *trie, at uint32) {
 		return
 	}
 	n.hit, n.hits = true, uint32(len(a.hits))
-	a.hits = append(a.hits, t.patterns[n.own-1].targets...)
+	for own := t.patterns[n.own-1:]; len(own) > 0 && own[0].text == t.patterns[n.own-1].text; own = own[1:] {
+		a.hits = append(a.hits, own[0].target)
+	}
 	if suffix.hit {
 		for i := suffix.hits; ; i++ {
 			a.hits = append(a.hits, a.hits[i])
@@ -119,16 +121,9 @@ func (a *automaton) list(t *trie, at uint32) {
 
 // fill writes the tables from t, whose rows have their places.
 func (a *automaton) fill(t *trie) {
-	a.pairs = make([]uint32, a.width*a.width)
-	for class := range a.width {
-		one := t.child(0, uint8(class))
-		for last := range a.width {
-			to := one
-			if two := t.child(t.child(0, uint8(last)), uint8(class)); last != 0 && class != 0 && two != 0 {
-				to = two
-			}
-			a.pairs[last*a.width+class] = t.entry(to)
-		}
+	a.pairs = make([]uint32, len(t.two))
+	for i, to := range t.two {
+		a.pairs[i] = t.entry(to)
 	}
 	size := a.width
 	for i := range t.nodes {
@@ -137,8 +132,8 @@ func (a *automaton) fill(t *trie) {
 	a.table = make([]uint32, size)
 	for i := range t.nodes {
 		n := &t.nodes[i]
-		for _, m := range t.moves[n.from:n.to] {
-			a.table[n.start+uint32(m.class)] = t.entry(m.to)
+		for _, to := range t.moves[n.from:n.to] {
+			a.table[n.start+uint32(t.nodes[to].class)] = t.entry(to)
 		}
 		if n.hit {
 			a.table[n.start] = n.hits<<8 | entryClass
@@ -149,10 +144,12 @@ func (a *automaton) fill(t *trie) {
 // trie is the automaton while it is built: nodes in the order of the texts that
 // they stand for, the root first.
 type trie struct {
-	patterns []pattern // in order
+	patterns []pattern
+	width    uint32
 	nodes    []node
+	two      []uint32 // the node that two bytes lead to, by their classes as in pairs
 	ordered  []uint32 // nearest to the root first
-	moves    []move
+	moves    []uint32 // the nodes that transitions lead to
 }
 
 type node struct {
@@ -163,7 +160,7 @@ type node struct {
 	first, next uint32 // child and sibling; 0: none
 	fail        uint32
 	from, to    uint32 // range of the transitions to deep nodes in moves
-	own         uint32 // number of its pattern, from 1; 0 if it has none
+	own         uint32 // number of its first pattern, from 1; 0 if it has none
 	hits        uint32 // start of the hits
 	start       uint32 // of the row
 }
@@ -171,23 +168,20 @@ type node struct {
 // deep is the depth from which on a transition is in the table.
 const deep = 3
 
-// move is a transition.
-type move struct {
-	class uint8
-	to    uint32
-}
-
-func newTrie(patterns []pattern, class *[256]uint8) *trie {
-	t := &trie{patterns: slices.Clone(patterns)}
-	slices.SortFunc(t.patterns, func(a, b pattern) int { return strings.Compare(a.text, b.text) })
-	bytes := 0
+func newTrie(patterns []pattern, class *[256]uint8, width uint32) *trie {
+	t := &trie{patterns: patterns, width: width}
+	size, last := 1, ""
 	for _, p := range patterns {
-		bytes += len(p.text)
+		size += len(p.text) - commonPrefix(last, p.text)
+		last = p.text
 	}
-	t.nodes = append(make([]node, 0, 1+bytes/2), node{}) // about half of them are shared
-	path := []uint32{0}                                  // the nodes of the last text
-	last := ""
-	for i, p := range t.patterns {
+	t.nodes = append(make([]node, 0, size), node{})
+	path := []uint32{0} // the nodes of the last text
+	last = ""
+	for i, p := range patterns {
+		if i > 0 && p.text == last {
+			continue
+		}
 		path = path[:1+commonPrefix(last, p.text)]
 		for n := len(path) - 1; n < len(p.text); n++ {
 			parent := &t.nodes[path[n]]
@@ -199,6 +193,17 @@ func newTrie(patterns []pattern, class *[256]uint8) *trie {
 		}
 		t.nodes[path[len(p.text)]].own = uint32(i + 1)
 		last = p.text
+	}
+	t.two = make([]uint32, width*width)
+	for one := t.nodes[0].first; one != 0; one = t.nodes[one].next {
+		for last := range width {
+			t.two[last*width+uint32(t.nodes[one].class)] = one
+		}
+	}
+	for one := t.nodes[0].first; one != 0; one = t.nodes[one].next {
+		for two := t.nodes[one].first; two != 0; two = t.nodes[two].next {
+			t.two[uint32(t.nodes[one].class)*width+uint32(t.nodes[two].class)] = two
+		}
 	}
 	return t
 }
@@ -226,48 +231,49 @@ func (t *trie) child(at uint32, class uint8) uint32 {
 // children, and, where that suffix is deep, those of it that they don't replace.
 func (t *trie) link() {
 	t.ordered = append(make([]uint32, 0, len(t.nodes)), 0)
-	t.moves = make([]move, 0, 4*len(t.nodes))
+	t.moves = make([]uint32, 0, 2*len(t.nodes))
 	for i := 0; i < len(t.ordered); i++ {
-		at := t.ordered[i]
-		n := &t.nodes[at]
+		n := &t.nodes[t.ordered[i]]
 		n.from = uint32(len(t.moves))
 		for c := n.first; c != 0; c = t.nodes[c].next {
 			t.ordered = append(t.ordered, c)
-			if t.nodes[c].depth == deep {
-				t.moves = append(t.moves, move{t.nodes[c].class, c})
-			}
-			if at != 0 {
-				t.nodes[c].fail = t.suffix(n.fail, t.nodes[c].class)
+			child := &t.nodes[c]
+			switch child.depth {
+			case 2:
+				child.fail = t.two[child.class]
+			case deep:
+				t.moves = append(t.moves, c)
+				child.fail = t.follow(n.fail, n.class, child.class)
 			}
 		}
 		own, suffix := t.moves[n.from:], &t.nodes[n.fail]
-		for _, m := range t.moves[suffix.from:suffix.to] {
-			if suffix.depth == deep && !slices.ContainsFunc(own, func(o move) bool { return o.class == m.class }) {
-				t.moves = append(t.moves, m)
+		if suffix.depth == deep {
+			for _, m := range t.moves[suffix.from:suffix.to] {
+				if !slices.ContainsFunc(own, func(o uint32) bool { return t.nodes[o].class == t.nodes[m].class }) {
+					t.moves = append(t.moves, m)
+				}
 			}
 		}
 		n.to = uint32(len(t.moves))
 	}
 }
 
-// suffix returns where class leads from at or the first of its suffixes that
-// goes on with it.
-func (t *trie) suffix(at uint32, class uint8) uint32 {
-	for at != 0 && t.child(at, class) == 0 {
-		at = t.nodes[at].fail
+// follow returns the node of the longest suffix of what at and then class stand
+// for; last is the class of the byte before.
+func (t *trie) follow(at uint32, last, class uint8) uint32 {
+	for ; t.nodes[at].depth >= deep-1; at = t.nodes[at].fail {
+		if c := t.child(at, class); c != 0 {
+			return c
+		}
 	}
-	return t.child(at, class)
+	return t.two[uint32(last)*t.width+uint32(class)]
 }
 
 // warm marks the nodes that text leads to.
 func (t *trie) warm(text []byte, class *[256]uint8) {
-	at := uint32(0)
+	at, last := uint32(0), uint8(0)
 	for _, b := range text {
-		if class[b] == 0 {
-			at = 0
-			continue
-		}
-		at = t.suffix(at, class[b])
+		at, last = t.follow(at, last, class[b]), class[b]
 		t.nodes[at].warm = true
 	}
 }
@@ -284,8 +290,10 @@ func (t *trie) entry(at uint32) uint32 {
 
 // place gives each row that is not empty a place where its entries meet no
 // others. The empty ones share that of the root.
-func (t *trie) place(width uint32) error {
-	p := placing{used: make([]bool, 2*width), starts: make([]bool, 2*width)}
+func (t *trie) place() error {
+	width := t.width
+	room := 2*int(width) + len(t.nodes) + len(t.moves) // more is seldom needed
+	p := placing{used: make([]bool, room), starts: make([]bool, room)}
 	for i := range p.next {
 		p.next[i] = width // the row of the root stays empty
 	}
@@ -299,8 +307,8 @@ func (t *trie) place(width uint32) error {
 		if n.hit {
 			classes = append(classes, 0)
 		}
-		for _, m := range t.moves[n.from:n.to] {
-			classes = append(classes, uint32(m.class))
+		for _, to := range t.moves[n.from:n.to] {
+			classes = append(classes, uint32(t.nodes[to].class))
 		}
 		if len(classes) > 0 {
 			n.start = p.row(classes, width)

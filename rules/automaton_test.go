@@ -33,7 +33,7 @@ func automatonOf(t *testing.T, texts []string, warm [][]byte) *automaton {
 	t.Helper()
 	var all []pattern
 	for i, text := range texts {
-		all = append(all, pattern{text: text, targets: []target{{bunch: int32(i)}}})
+		all = append(all, pattern{text: text, target: target{bunch: int32(i)}})
 	}
 	a, err := newAutomaton(all, warm)
 	if err != nil {
@@ -101,11 +101,11 @@ func TestTheAutomatonStaysSmall(t *testing.T) {
 	}
 	a := s.automaton
 	size := 4*(len(a.table)+len(a.pairs)) + 12*len(a.hits)
-	if each := size / len(literals); each > 170 {
-		t.Errorf("%d bytes for %d literals, %d each: want at most 170", size, len(literals), each)
+	if each := size / len(literals); each > 110 {
+		t.Errorf("%d bytes for %d literals, %d each: want at most 110", size, len(literals), each)
 	}
-	if size > 3<<20 {
-		t.Errorf("%d bytes: want at most 3 MiB", size)
+	if size > 2<<20 {
+		t.Errorf("%d bytes: want at most 2 MiB", size)
 	}
 	used := 0
 	for _, e := range a.table {

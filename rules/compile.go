@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"mtatap/event"
 )
@@ -100,7 +101,7 @@ func (s *Set) compileRule(i int, u *rule, p *parts) hotRule {
 		add(ph.parts, near, hotPattern{gaps: ph.gaps})
 	}
 	for _, e := range u.regexps {
-		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled})
+		add(partsOfLiterals(e.required), anywhere, hotPattern{re: e.compiled, steps: int32(e.steps)})
 	}
 	if len(s.patterns) == h.from {
 		add(nil, anywhere, hotPattern{})
@@ -132,14 +133,16 @@ type parts struct {
 	pieces  []part  // by number
 	reach   []reach // by number
 	bunches int
+	key     []byte // space for one
 }
 
 // number returns the number of a part; equal ones share it.
 func (p *parts) number(pieces part, reach reach) int32 {
-	key := []byte{byte(reach)}
+	key := append(p.key[:0], byte(reach))
 	for _, one := range pieces {
 		key = append(append(key, byte(one.edges)), one.text...)
 	}
+	p.key = key
 	n, ok := p.numbers[string(key)]
 	if !ok {
 		n = int32(len(p.pieces))
@@ -151,55 +154,53 @@ func (p *parts) number(pieces part, reach reach) int32 {
 
 // bunch divides the pieces of all parts into bunches, those of one bunch being
 // in the same parts, so that a piece that many parts share is noted once, and
-// returns the patterns that find them.
+// returns the patterns that find them, in the order of their texts.
 func (s *Set) bunch(p *parts) []pattern {
-	type kind struct {
+	type use struct {
 		piece
 		reach reach
+		part  int32
 	}
 	count := 0
 	for _, pieces := range p.pieces {
 		count += len(pieces)
 	}
-	members := make(map[kind][]int32, count)
-	var kinds []kind // in the order of the rules: the same file gives the same set
+	uses := make([]use, 0, count)
 	for n, pieces := range p.pieces {
 		for _, one := range pieces {
-			k := kind{one, p.reach[n]}
-			if members[k] == nil {
-				kinds = append(kinds, k)
-			}
-			if in := members[k]; len(in) == 0 || in[len(in)-1] != int32(n) {
-				members[k] = append(in, int32(n))
-			}
+			uses = append(uses, use{one, p.reach[n], int32(n)})
 		}
 	}
+	slices.SortFunc(uses, func(a, b use) int {
+		if c := strings.Compare(a.text, b.text); c != 0 {
+			return c
+		}
+		return cmp.Or(cmp.Compare(a.edges, b.edges), cmp.Compare(a.reach, b.reach), cmp.Compare(a.part, b.part))
+	})
+	uses = slices.Compact(uses)
 	s.bunches = make([][]int32, len(p.pieces))
-	numbers, places := map[string]int32{}, make(map[string]int, len(kinds))
-	var all []pattern
+	numbers := map[string]int32{} // by the parts
+	all := make([]pattern, 0, len(uses))
 	var key []byte
-	for _, k := range kinds {
+	for len(uses) > 0 {
+		first, n := uses[0], 0
 		key = key[:0]
-		for _, part := range members[k] {
-			key = binary.AppendUvarint(key, uint64(part))
+		for n < len(uses) && uses[n].piece == first.piece && uses[n].reach == first.reach {
+			key = binary.AppendUvarint(key, uint64(uses[n].part))
+			n++
 		}
-		n, ok := numbers[string(key)]
+		bunch, ok := numbers[string(key)]
 		if !ok {
-			n = int32(p.bunches)
-			numbers[string(key)] = n
-			p.bunches++
-			for _, part := range members[k] {
-				s.bunches[part] = append(s.bunches[part], n)
+			bunch = int32(len(numbers))
+			numbers[string(key)] = bunch
+			for _, u := range uses[:n] {
+				s.bunches[u.part] = append(s.bunches[u.part], bunch)
 			}
 		}
-		at, ok := places[k.text]
-		if !ok {
-			at = len(all)
-			places[k.text] = at
-			all = append(all, pattern{text: k.text})
-		}
-		all[at].targets = append(all[at].targets, target{bunch: n, length: uint16(len(k.text)), edges: k.edges, reach: k.reach})
+		uses = uses[n:]
+		all = append(all, pattern{first.text, target{bunch: bunch, length: uint16(len(first.text)), edges: first.edges, reach: first.reach}})
 	}
+	p.bunches = len(numbers)
 	return all
 }
 
@@ -240,21 +241,40 @@ func (s *Set) trigger(p *parts, texts [][]byte) {
 func (r *reader) runExamples(s *Set, rules []*rule) {
 	for _, u := range rules {
 		for _, e := range u.examples {
-			if got := s.deciding(u, e); got != u.id {
+			got, work := s.deciding(u, e)
+			if r.work += work; r.work > maxWork {
+				r.tooMuchWork(u, e)
+				return
+			}
+			if got != u.id {
 				r.fail(e.line, "rule %s: example %q is decided by %s: mend the patterns, or move the rule before it", u.id, e.text, got)
 			}
 		}
 		for _, e := range u.counterexamples {
-			if s.deciding(u, e) == u.id {
+			got, work := s.deciding(u, e)
+			if r.work += work; r.work > maxWork {
+				r.tooMuchWork(u, e)
+				return
+			}
+			if got == u.id {
 				r.fail(e.line, "rule %s: counterexample %q is decided by this rule: narrow its patterns", u.id, e.text)
 			}
 		}
 	}
 }
 
+// tooMuchWork is said once.
+func (r *reader) tooMuchWork(u *rule, e example) {
+	if !r.tired {
+		r.tired = true
+		r.fail(e.line, "rule %s: the expressions take too long for the examples up to here: use literals and phrases, or shorten the examples", u.id)
+	}
+}
+
 // deciding returns the id of the rule that decides an example of u, which is
-// taken to fulfil the conditions of u that its text can't show.
-func (s *Set) deciding(u *rule, e example) string {
+// taken to fulfil the conditions of u that its text can't show, and what it took to
+// find out, in bytes times steps of expressions.
+func (s *Set) deciding(u *rule, e example) (id string, work int) {
 	in := ParseText(e.text)
 	in.Provider, in.Status, in.Phase = e.provider, e.status, e.phase
 	if in.Provider == "" && len(u.providers) > 0 {
@@ -270,5 +290,13 @@ func (s *Set) deciding(u *rule, e example) string {
 			in.Phase = ph
 		}
 	}
-	return s.Classify(&in).Rule
+	f := s.facts(&in)
+	if f.status == event.Delivered {
+		return s.delivered.Rule, 0
+	}
+	sc := s.scratch.Get().(*scratch)
+	defer s.scratch.Put(sc)
+	sc.work = 0
+	i := s.first(&f, sc.read(s, in.Text))
+	return s.verdict(&f, i).Rule, sc.work
 }

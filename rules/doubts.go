@@ -31,10 +31,21 @@ type doubts struct {
 	set   *Set
 	rules map[string]*rule // by id
 	all   []*Problem
+	work  int // that examples have taken up to now
 }
 
 func (d *doubts) add(u *rule, line int, format string, args ...any) {
 	d.all = append(d.all, &Problem{u.file, line, "rule " + u.id + ": " + fmt.Sprintf(format, args...)})
+}
+
+// deciding is that of the set, until that has taken too long: then nothing is known.
+func (d *doubts) deciding(u *rule, e example) string {
+	if d.work > maxWork {
+		return ""
+	}
+	id, work := d.set.deciding(u, e)
+	d.work += work
+	return id
 }
 
 // ofBase looks at a rule that the file extends: it decided each of its examples
@@ -43,7 +54,7 @@ func (d *doubts) ofBase(u *rule) {
 	var thieves []*rule
 	var texts []string
 	for _, e := range u.examples {
-		if thief := d.rules[d.set.deciding(u, e)]; thief != nil && thief.file != u.file {
+		if thief := d.rules[d.deciding(u, e)]; thief != nil && thief.file != u.file {
 			thieves, texts = append(thieves, thief), append(texts, e.text)
 		}
 	}
@@ -85,7 +96,7 @@ func (d *doubts) ofOwn(u *rule) {
 func (d *doubts) unproven(u *rule) {
 	probes, thieves := u.probes(), map[string]bool{}
 	for _, text := range probes {
-		by := d.set.deciding(u, example{text: text})
+		by := d.deciding(u, example{text: text})
 		if by == u.id || d.rules[by] == nil {
 			thieves = nil
 			break

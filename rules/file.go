@@ -19,16 +19,18 @@ import (
 // The bounds of a rules file: enough for any list written by people, and small
 // enough that a wrong file can't exhaust memory.
 const (
-	maxFile     = 4 << 20
+	maxFile     = 4 << 20 // bytes
 	maxRules    = 20_000
+	maxKeys     = 1000 // of one mapping: categories, providers, groups of words, codes
 	maxPatterns = 300  // literals and expressions of one rule
 	maxLiteral  = 200  // bytes
 	maxRegex    = 1000 // bytes
 	maxGroup    = 500  // alternatives of one group of words
 	maxSteps    = 2000 // of one compiled expression: the time it takes for each byte of a reply
 	// Of all patterns of a file.
-	maxAllPatterns = 2 << 20 // bytes, alternatives multiplied out
+	maxAllPatterns = 1 << 20 // bytes, alternatives multiplied out; each takes some 300 bytes of memory while loading
 	maxAllSteps    = 200_000
+	maxWork        = 1 << 28 // bytes times steps that the examples may take: some seconds
 )
 
 const (
@@ -108,6 +110,7 @@ type rule struct {
 type expression struct {
 	source   string
 	compiled *regexp.Regexp
+	steps    int
 	required [][]string // sets of literals; none: run it always
 }
 
@@ -314,25 +317,26 @@ func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 	return d
 }
 
-func compileRegexp(source string) (e expression, steps int, err error) {
+func compileRegexp(source string) (e expression, err error) {
 	parsed, err := syntax.Parse(source, syntax.Perl|syntax.FoldCase)
 	if err != nil {
-		return expression{}, 0, err
+		return expression{}, err
 	}
 	simple := parsed.Simplify()
 	program, err := syntax.Compile(simple)
 	if err != nil {
-		return expression{}, 0, err
+		return expression{}, err
 	}
-	if steps = len(program.Inst); steps > maxSteps {
-		return expression{}, 0, fmt.Errorf("it takes %d steps: at most %d, repeat less", steps, maxSteps)
+	steps := len(program.Inst)
+	if steps > maxSteps {
+		return expression{}, fmt.Errorf("it takes %d steps: at most %d, repeat less", steps, maxSteps)
 	}
 	if why := impossible(parsed); why != "" {
-		return expression{}, 0, errors.New(why)
+		return expression{}, errors.New(why)
 	}
 	compiled, err := regexp.Compile("(?i)" + source)
 	if err != nil {
-		return expression{}, 0, err
+		return expression{}, err
 	}
-	return expression{source, compiled, worthwhile(required(simple))}, steps, nil
+	return expression{source, compiled, steps, worthwhile(required(simple))}, nil
 }

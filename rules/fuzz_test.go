@@ -3,7 +3,6 @@ package rules
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -40,7 +39,7 @@ func FuzzQuickLooksMissNothing(f *testing.F) {
 		if (eximStage.MatchString(text) || tooMany.MatchString(text) || prefixes.MatchString(text)) && !mayBeWrapped(text) {
 			t.Errorf("the wrapping of %q is missed", text)
 		}
-		if inReply.MatchString(text) && !strings.Contains(text, inReplyStart) {
+		if inReply.MatchString(text) && !mayBeInReply(text) {
 			t.Errorf("the end of %q is missed", text)
 		}
 		if code, _ := innerCodes(text, ""); code == 0 && inner.MatchString(text) {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,14 +15,14 @@ import (
 
 // Load reads the rules file at path; see Parse.
 func Load(path string, base *Set) (*Set, error) {
-	info, err := os.Stat(path)
+	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("load rules: %s has %d bytes: at most %d", path, info.Size(), maxFile)
-	}
-	data, err := os.ReadFile(filepath.Clean(path))
+	defer file.Close()
+	// One byte more than allowed, so that Parse sees that there is more. What is no
+	// regular file has no size that could be looked at before.
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
 	}
@@ -34,16 +35,16 @@ func Load(path string, base *Set) (*Set, error) {
 func Parse(name string, data []byte, base *Set) (*Set, error) {
 	r := &reader{name: name}
 	if len(data) > maxFile {
-		r.fail(1, "the file has %d bytes: at most %d", len(data), maxFile)
+		r.fail(1, "the file has more than %d bytes: leave rules out, or write phrases instead of many alike", maxFile)
 		return nil, r.err()
 	}
 	root := r.root(data)
 	if root == nil {
 		return nil, r.err()
 	}
-	f := r.file(root, base)
+	f, line := r.file(root, base), root.Line // and no more of root, which takes more memory than the set
 	if f.extends && base == nil {
-		r.fail(root.Line, "extends: there is no default set here: remove it")
+		r.fail(line, "extends: there is no default set here: remove it")
 	}
 	if !f.extends {
 		base = nil
@@ -60,7 +61,7 @@ func Parse(name string, data []byte, base *Set) (*Set, error) {
 	sum.Write(data)
 	s.sha256 = hex.EncodeToString(sum.Sum(nil))
 	if err := s.compile(); err != nil {
-		r.fail(root.Line, "%v", err)
+		r.fail(line, "%v", err)
 		return nil, r.err()
 	}
 	r.runExamples(s, f.rules)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -16,7 +17,7 @@ func ParseText(text string) Input {
 		text = text[:maxText]
 	}
 	text = strings.TrimSpace(text)
-	escaped := mayBeWrapped(text) && eximStage.MatchString(text) || strings.Contains(text, `\n`) && escapedLine.MatchString(text)
+	escaped := mayBeWrapped(text) && eximStage.MatchString(text) || strings.IndexByte(text, '\\') >= 0 && escapedLine.MatchString(text)
 	text = unwrap(text)
 	if escaped {
 		text = unescape(text)
@@ -66,7 +67,7 @@ var (
 func unwrap(text string) string {
 	for range 8 { // wrappings nest, but not without end
 		before := len(text)
-		if strings.Contains(text, inReplyStart) {
+		if mayBeInReply(text) {
 			text = inReply.ReplaceAllString(text, "")
 		}
 		if mayBeWrapped(text) {
@@ -93,18 +94,21 @@ func withoutPrefix(text string) string {
 	return text
 }
 
-// inReplyStart is what inReply matches only with.
-const inReplyStart = "(in reply to "
+// mayBeInReply is a quick look at how text ends: false where inReply finds nothing.
+func mayBeInReply(text string) bool {
+	return strings.HasSuffix(text, " command)") || strings.HasSuffix(text, " command))")
+}
 
 // mayBeWrapped is a quick look at how text begins: false where no wrapping does.
 func mayBeWrapped(text string) bool {
-	for _, head := range heads {
-		if begins(text, head) {
-			return true
-		}
+	if text == "" {
+		return false
+	}
+	if headByte[text[0]] && slices.ContainsFunc(heads[:], func(head string) bool { return begins(text, head) }) {
+		return true
 	}
 	// An address in front of what qmail says.
-	if text == "" || !qmailAddress[text[0]] {
+	if !qmailAddress[text[0]] {
 		return false
 	}
 	_, said, _ := strings.Cut(text, " ")
@@ -133,6 +137,14 @@ func begins(text, head string) bool {
 	}
 	return true
 }
+
+// headByte tells the bytes that a text may begin with if it begins with a head.
+var headByte = func() (t [256]bool) {
+	for c := range t {
+		t[c] = slices.ContainsFunc(heads[:], func(head string) bool { return begins(string([]byte{byte(c)}), head[:1]) })
+	}
+	return t
+}()
 
 // qmailAddress tells the bytes that an address has in what qmail says.
 var qmailAddress = func() (t [256]bool) {

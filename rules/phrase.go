@@ -165,11 +165,12 @@ func product(a, b []string) []string {
 }
 
 func newPart(texts []string) (part, error) {
-	var all part
 	texts, err := withDigits(texts)
 	if err != nil {
 		return nil, err
 	}
+	all := make(part, 0, len(texts))
+	var normal []byte
 	for _, t := range texts {
 		p := piece{}
 		t = strings.TrimSpace(t)
@@ -183,7 +184,10 @@ func newPart(texts []string) (part, error) {
 		if !ok {
 			return nil, errors.New(`\b in the middle of a word can never match: remove it`)
 		}
-		p.text = string(normalise(nil, t))
+		p.text = t
+		if normal = normalise(normal[:0], t); string(normal) != t {
+			p.text = string(normal)
+		}
 		if len(p.text) < 2 && p.text != "@" {
 			return nil, fmt.Errorf("%q is too short for a part: give at least 2 characters", t)
 		}
@@ -235,11 +239,28 @@ func wordByte(b byte) bool {
 // span is where a piece stands in a text.
 type span struct{ start, end int32 }
 
-// fits reports whether text[s.start:s.end] is bounded as e asks.
+// fits reports whether text[s.start:s.end] is bounded as e asks. Which words stand
+// in a reply can't be foreseen, so there are few branches.
 func (s span) fits(text []byte, e edges) bool {
-	return (e&leftEdge == 0 || s.start == 0 || !wordByte(text[s.start-1])) &&
-		(e&rightEdge == 0 || int(s.end) == len(text) || !wordByte(text[s.end]))
+	var runsOn edges
+	if s.start > 0 {
+		runsOn = leftEdge & inWord[text[s.start-1]]
+	}
+	if int(s.end) < len(text) {
+		runsOn |= rightEdge & inWord[text[s.end]]
+	}
+	return e&runsOn == 0
 }
+
+// inWord has both edges for the bytes of words, none for the others.
+var inWord = func() (t [256]edges) {
+	for c := range t {
+		if wordByte(byte(c)) {
+			t[c] = leftEdge | rightEdge
+		}
+	}
+	return t
+}()
 
 // sightings are the spans of all pieces in a text, in the order of their ends.
 type sightings struct {

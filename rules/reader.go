@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"gopkg.in/yaml.v3"
 )
@@ -16,9 +18,11 @@ import (
 type reader struct {
 	name     string
 	problems []*Problem
-	inRules  int // problems that are those of one rule
-	patterns int // bytes of all patterns up to now
-	steps    int // of all expressions up to now
+	inRules  int  // problems that are those of one rule
+	patterns int  // bytes of all patterns up to now
+	steps    int  // of all expressions up to now
+	work     int  // of all examples up to now
+	tired    bool // said that the work is too much
 }
 
 // Problem is something that is wrong or doubtful in a rules file.
@@ -53,7 +57,15 @@ func (r *reader) fail(line int, format string, args ...any) {
 	if r.full() {
 		return
 	}
-	r.problems = append(r.problems, &Problem{r.name, line, fmt.Sprintf(format, args...)})
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			args[i] = shortened(a, maxQuote)
+		case error:
+			args[i] = shortened(a.Error(), maxQuote)
+		}
+	}
+	r.problems = append(r.problems, &Problem{r.name, line, oneLine(fmt.Sprintf(format, args...))})
 	if r.full() {
 		r.problems = append(r.problems, &Problem{r.name, line, "too many problems: mend these first"})
 	}
@@ -137,6 +149,10 @@ func (r *reader) pairs(n *yaml.Node, what string, visit func(key, value *yaml.No
 		r.fail(n.Line, "%swant a mapping (key: value), not %s", what, kindName(n))
 		return
 	}
+	if keys := len(n.Content) / 2; keys > maxKeys {
+		r.fail(n.Line, "%s%d keys are too many: at most %d", what, keys, maxKeys)
+		return
+	}
 	seen := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -202,7 +218,28 @@ func kindName(n *yaml.Node) string {
 	case n.Tag == "!!null":
 		return "nothing"
 	}
-	return fmt.Sprintf("%q", n.Value)
+	return strconv.Quote(shortened(n.Value, maxQuote))
+}
+
+// oneLine shows control characters of s, so that what a file names cannot look like
+// another message.
+func oneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	quoted := strconv.Quote(s)
+	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
+}
+
+// maxQuote is how much of a file a message quotes in one piece, in bytes.
+const maxQuote = 1000
+
+// shortened cuts s to at most so many bytes and says so.
+func shortened(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // oneOf words a failure to find got among the known names.

@@ -175,7 +175,7 @@ func (r *reader) expressions(n *yaml.Node, what string) (all []expression) {
 			r.fail(item.Line, "%s%d bytes are too long: at most %d", what, len(item.Value), maxRegex)
 			continue
 		}
-		e, steps, err := compileRegexp(item.Value)
+		e, err := compileRegexp(item.Value)
 		if err != nil {
 			var se *syntax.Error
 			if errors.As(err, &se) {
@@ -184,8 +184,8 @@ func (r *reader) expressions(n *yaml.Node, what string) (all []expression) {
 			r.fail(item.Line, "%s%q: %v: mend the expression", what, item.Value, err)
 			continue
 		}
-		if r.steps += steps; r.steps > maxAllSteps {
-			if r.steps-steps <= maxAllSteps {
+		if r.steps += e.steps; r.steps > maxAllSteps {
+			if r.steps-e.steps <= maxAllSteps {
 				r.fail(item.Line, "%sthe expressions up to here take more than %d steps: use literals and phrases", what, maxAllSteps)
 			}
 			continue

@@ -56,6 +56,7 @@ type hotPattern struct {
 	parts []int32        // all of them must be there
 	gaps  []int32        // of a phrase: the most bytes between a part and the next
 	re    *regexp.Regexp // nil: none
+	steps int32          // of re
 }
 
 // target is what a pattern found in the text means: that a piece of a bunch is
@@ -209,6 +210,7 @@ type scratch struct {
 	text       []byte
 	candidates []int32 // numbers of the patterns to be evaluated, in order
 	pieces     sightings
+	work       int // bytes times steps that expressions have looked at
 }
 
 func newScratch(s *Set) *scratch {
@@ -242,13 +244,14 @@ func (sc *scratch) find(s *Set) *scratch {
 	return sc
 }
 
-// saw notes the pieces that end at end.
+// saw notes the pieces that end at end. Far back in a text, one of a bunch is
+// enough and only where order does not matter.
 func (sc *scratch) saw(s *Set, hits []target, end int32) {
 	for i := range hits {
 		t := &hits[i]
 		where := span{end - int32(t.length), end}
-		if (t.reach == near && end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
-			(t.edges == 0 || where.fits(sc.text, t.edges)) && sc.pieces.add(t.bunch, where) {
+		if (end <= maxOrdered || t.reach == anywhere && sc.pieces.last[t.bunch] == 0) &&
+			where.fits(sc.text, t.edges) && sc.pieces.add(t.bunch, where) {
 			sc.candidates = append(sc.candidates, s.triggers[t.bunch]...)
 		}
 		if t.last {
@@ -300,7 +303,12 @@ func (sc *scratch) matches(p *hotPattern) bool {
 		_, ok := sc.pieces.find(p)
 		return ok
 	}
-	return p.re == nil || p.re.Match(sc.ordered())
+	if p.re == nil {
+		return true
+	}
+	text := sc.ordered()
+	sc.work += len(text) * int(p.steps)
+	return p.re.Match(text)
 }
 
 // Categories returns the categories in the order of the file.

@@ -15,7 +15,14 @@ var errNoEvent = errors.New("read event: not a JSON object of schema version 1")
 
 // Decoder reads what an event in JSON says of its recipient, and nothing else of
 // it. The zero value is ready; one goroutine owns it.
-type Decoder struct{ event event.Event }
+type Decoder struct {
+	event event.Event
+	words words
+}
+
+// words are what only failures need. They are part of the value, so that deliveries,
+// which are most events, cost no strings.
+type words struct{ host, queueID, messageID, enhancedCode, diagnostic, category, bounceType, action, reason []byte }
 
 // Decode returns the recipient, lower-cased, and what value, an event of the
 // published schema, says about it. Unknown members are passed over; of repeated
@@ -23,7 +30,8 @@ type Decoder struct{ event event.Event }
 // event; a value that names no recipient, or an address longer than any can be, is
 // Nothing about "".
 func (d *Decoder) Decode(value []byte) (recipient string, o Outcome, err error) {
-	d.event = event.Event{}
+	d.event, d.words = event.Event{}, words{}
+	defer func() { d.words = words{} }()
 	s := scanner{rest: value}
 	version := 0
 	for first := true; ; first = false {
@@ -43,6 +51,9 @@ func (d *Decoder) Decode(value []byte) (recipient string, o Outcome, err error) 
 	if s.bad || !s.atEnd() || version != event.SchemaVersion {
 		return "", Outcome{}, errNoEvent
 	}
+	if d.event.Status != event.Delivered {
+		d.words.copyTo(&d.event)
+	}
 	o = OutcomeOf(&d.event)
 	if o.Kind == Nothing {
 		return "", o, nil
@@ -50,9 +61,15 @@ func (d *Decoder) Decode(value []byte) (recipient string, o Outcome, err error) 
 	return d.event.Key(), o, nil
 }
 
+func (w *words) copyTo(e *event.Event) {
+	e.Host, e.QueueID, e.MessageID = string(w.host), string(w.queueID), string(w.messageID)
+	e.EnhancedCode, e.Diagnostic, e.Reason = string(w.enhancedCode), string(w.diagnostic), string(w.reason)
+	e.Category, e.BounceType, e.Action = event.Category(w.category), event.BounceType(w.bounceType), event.Action(w.action)
+}
+
 // field reads the member name, if it matters.
 func (d *Decoder) field(name []byte, s *scanner) {
-	e := &d.event
+	e, w := &d.event, &d.words
 	switch string(name) { // does not allocate
 	case "id":
 		if text := s.text(); len(text) == 2*len(e.ID) {
@@ -67,11 +84,11 @@ func (d *Decoder) field(name []byte, s *scanner) {
 	case "observed_time":
 		e.Observed = s.time()
 	case "host":
-		e.Host = string(s.text())
+		w.host = s.text()
 	case "queue_id":
-		e.QueueID = string(s.text())
+		w.queueID = s.text()
 	case "message_id":
-		e.MessageID = string(s.text())
+		w.messageID = s.text()
 	case "recipient":
 		e.Recipient = string(s.text())
 	case "status":
@@ -87,17 +104,17 @@ func (d *Decoder) field(name []byte, s *scanner) {
 	case "smtp_code":
 		e.SMTPCode = s.number()
 	case "enhanced_code":
-		e.EnhancedCode = string(s.text())
+		w.enhancedCode = s.text()
 	case "diagnostic":
-		e.Diagnostic = string(s.text())
+		w.diagnostic = s.text()
 	case "category":
-		e.Category = event.Category(s.text())
+		w.category = s.text()
 	case "bounce_type":
-		e.BounceType = event.BounceType(s.text())
+		w.bounceType = s.text()
 	case "action":
-		e.Action = event.Action(s.text())
+		w.action = s.text()
 	case "reason":
-		e.Reason = string(s.text())
+		w.reason = s.text()
 	default:
 		s.skip()
 	}

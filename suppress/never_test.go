@@ -110,3 +110,46 @@ func TestNoBlockSpamRelaySizeChallengeOrTransientFailureEverSuppresses(t *testin
 		}
 	}
 }
+
+// Whatever an event says besides: a rules file, or another program, may have written
+// what does not fit together.
+func TestNoOtherWordOfAnEventMakesThoseCategoriesSuppress(t *testing.T) {
+	set, _ := samples(t)
+	eager := Policy{After: map[event.Category]Threshold{}}
+	never := 0
+	for _, c := range set.Categories() {
+		if !c.NeverSuppresses() {
+			eager.After[c] = Threshold{Messages: 1}
+		}
+	}
+	for _, c := range append(set.Categories(), "", "HARD", "unheard-of") {
+		var s State
+		day := 0
+		for _, status := range event.Statuses() {
+			for _, bounce := range []event.BounceType{event.Hard, event.Soft, event.None, ""} {
+				for _, action := range []event.Action{event.Suppress, event.Watch, event.FixSending, event.NoAction, ""} {
+					for _, code := range []string{"5.1.1", "5.7.1", "4.2.2", ""} {
+						day++
+						e := &event.Event{}
+						e.Time = start.Add(time.Duration(day) * 24 * time.Hour)
+						e.Recipient, e.MessageID, e.Status, e.EnhancedCode = "a@b.example", fmt.Sprint(day), status, code
+						e.Category, e.BounceType, e.Action, e.Reason = c, bounce, action, "user-unknown"
+						var decisions []Decision
+						if s, decisions = Apply(s, OutcomeOf(e), eager); len(decisions) == 0 {
+							continue
+						}
+						if _, may := eager.After[c]; !may && status != event.Delivered {
+							t.Fatalf("%q suppresses, with status %s, %s, %s, %s", c, status, bounce, action, code)
+						}
+					}
+				}
+			}
+		}
+		if c.NeverSuppresses() {
+			never++
+		}
+	}
+	if never < 6 {
+		t.Errorf("only %d categories never suppress: nothing is tested", never)
+	}
+}

@@ -60,6 +60,7 @@ func OutcomeOf(e *event.Event) Outcome {
 		return o
 	case e.Status == event.Delivered:
 		o.Kind = Delivery
+		return o
 	case e.Status == event.Rejected, e.BounceType == event.Hard && e.Action != event.Suppress:
 		return o
 	case e.Status == event.Deferred || e.Status.Final():

@@ -138,20 +138,31 @@ func deliver(s State, o Outcome) (State, *Decision) {
 	return State{Reset: o.Time, Failures: kept}, nil
 }
 
-// since returns the failures that are not before t. A message that failed before
-// and after it counts from its last failure.
+// since returns the failures that are not before t.
 func (s State) since(t time.Time) []failure {
-	var kept []failure
-	for _, f := range s.Failures {
-		if f.Time.Before(t) && f.Again != nil {
-			f.Evidence, f.Again = *f.Again, nil
-		}
-		if !f.Time.Before(t) {
-			kept = append(kept, f)
+	return lately(slices.Clone(s.Failures), t, func(failure) bool { return true })
+}
+
+// lately drops failures before t that which says, in place. A message that failed
+// before t and after it counts from its last failure.
+func lately(all []failure, t time.Time, which func(failure) bool) []failure {
+	moved := false
+	all = slices.DeleteFunc(all, func(f failure) bool {
+		return which(f) && f.Time.Before(t) && (f.Again == nil || f.Again.Time.Before(t))
+	})
+	for i, f := range all {
+		if which(f) && f.Time.Before(t) {
+			all[i].Evidence, all[i].Again = *f.Again, nil
+			moved = true
 		}
 	}
-	slices.SortStableFunc(kept, func(a, b failure) int { return a.Time.Compare(b.Time) })
-	return kept
+	if len(all) == 0 {
+		return nil
+	}
+	if moved {
+		slices.SortStableFunc(all, func(a, b failure) int { return a.Time.Compare(b.Time) })
+	}
+	return all
 }
 
 func fail(s State, o Outcome, p Policy) (State, *Decision) {
@@ -201,17 +212,23 @@ func remember(all []failure, f failure, window time.Duration) []failure {
 		at--
 	}
 	all = slices.Insert(slices.Clone(all), at, f)
+	same := func(g failure) bool { return g.Category == f.Category }
 	of := ofCategory(all, f.Category)
-	newest := of[len(of)-1].Time
+	if window > 0 {
+		all = lately(all, of[len(of)-1].Time.Add(-window), same)
+		of = ofCategory(all, f.Category)
+	}
+	if len(of) <= maxFailures {
+		return all
+	}
 	n := 0
 	return slices.DeleteFunc(all, func(g failure) bool {
-		if g.Category != f.Category {
-			return false
+		if same(g) {
+			n++
 		}
-		n++
 		// Of too many the middle goes: the first ones show the spread, the last
 		// ones stay longest in the window.
-		return window > 0 && newest.Sub(g.Time) > window || len(of) > maxFailures && n == maxFailures/2
+		return same(g) && n == maxFailures/2
 	})
 }
 

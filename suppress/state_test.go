@@ -106,6 +106,8 @@ func TestDecisions(t *testing.T) {
 		{"an old release does not undo a newer bounce", usual, []Outcome{hard(5, "a"), released(2)}, "+bounce@5"},
 		{"categories without a threshold never suppress", usual, []Outcome{failed(1, event.CategoryGeneral, "a"), failed(99, event.CategoryDNSFailure, "b")}, ""},
 		{"a soft category with a threshold of its own", general, []Outcome{failed(1, event.CategoryGeneral, "a"), failed(2, event.CategoryGeneral, "b")}, "+bounce@2"},
+		{"a message that began before the window counts from its last failure", Policy{After: map[event.Category]Threshold{event.CategoryHard: {Messages: 2, Window: 200 * time.Hour}}},
+			[]Outcome{hard(0, "a"), hard(50, "a"), hard(210, "b"), hard(50, "a")}, "+bounce@210"},
 		{"nothing decides nothing", usual, []Outcome{{Time: at(1)}}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,9 +151,14 @@ func history(random *rand.Rand, n int) []Outcome {
 		case 3:
 			all = append(all, failed(hours, event.CategoryBlockGeneral, message))
 		case 4:
-			if random.IntN(4) == 0 {
+			switch random.IntN(6) {
+			case 0:
 				all = append(all, released(hours+0.001*float64(i)))
+			case 1:
+				all = append(all, added(hours+0.001*float64(i)))
 			}
+		case 5:
+			all = append(all, failed(hours, event.CategoryGeneral, message))
 		default:
 			all = append(all, full(hours, message))
 		}
@@ -161,10 +168,15 @@ func history(random *rand.Rand, n int) []Outcome {
 
 func TestRepeatsDecideWhatOneRunDecides(t *testing.T) {
 	lapsing := Policy{After: usual.After, Expires: 400 * time.Hour}
+	strict := Policy{After: map[event.Category]Threshold{
+		event.CategoryHard:        {Messages: 2, Window: 200 * time.Hour},
+		event.CategoryMailboxFull: {To: event.CategoryHard, Messages: 5, Spread: 100 * time.Hour, Window: 300 * time.Hour},
+		event.CategoryGeneral:     {Messages: 3, Spread: 50 * time.Hour, Window: 400 * time.Hour},
+	}}
 	decided := 0
-	for seed := range uint64(3000) {
+	for seed := range uint64(1000) {
 		random := rand.New(rand.NewPCG(seed, 1))
-		for _, p := range []Policy{usual, lapsing} {
+		for _, p := range []Policy{usual, lapsing, strict} {
 			once := history(random, 40)
 			// A crash repeats a stretch; a retry repeats a single event later.
 			var repeated []Outcome
@@ -185,8 +197,38 @@ func TestRepeatsDecideWhatOneRunDecides(t *testing.T) {
 			}
 		}
 	}
-	if decided < 3000 {
+	if decided < 3000 { // of three policies
 		t.Errorf("only %d decisions: the histories show nothing", decided)
+	}
+}
+
+func TestAMessageThatFailedBeforeAndAfterADeliveryShowsItsLastFailure(t *testing.T) {
+	_, decisions := applyAll(usual, full(0, "a"), full(30, "a"), delivered(20), full(60, "b"), full(110, "c"))
+	if told(decisions) != "+conversion@110" {
+		t.Fatalf("decided %q", told(decisions))
+	}
+	first := decisions[0].Suppression.Evidence[0]
+	if first.ID != "a@30" || !first.Time.Equal(at(30)) {
+		t.Errorf("evidence %+v", first)
+	}
+}
+
+func TestWhatIsDoneByHandCountsAlthoughALogIsAhead(t *testing.T) {
+	minute := 1.0 / 60
+	for _, c := range []struct {
+		name   string
+		before []Outcome
+		do     Outcome
+		want   string
+	}{
+		{"a release of what is a minute ahead", []Outcome{hard(1+minute, "a")}, released(1), "-manual@"},
+		{"an addition after a delivery that is a minute ahead", []Outcome{full(1, "a"), delivered(1 + minute)}, added(1), "+manual@"},
+		{"a release of long ago, as after lost state", []Outcome{hard(9, "a")}, released(1), ""},
+	} {
+		s, _ := applyAll(usual, c.before...)
+		if _, decisions := Apply(s, ByHand(s, c.do), usual); !strings.HasPrefix(told(decisions), c.want) || (c.want == "") != (len(decisions) == 0) {
+			t.Errorf("%s: %q", c.name, told(decisions))
+		}
 	}
 }
 

@@ -169,6 +169,10 @@ type stamp struct{ folder, linked int64 }
 
 func stampOf(path string) stamp {
 	s := stamp{folder: folderTime(path)}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		s.linked = s.folder // whatever links lead to the folder
+		return s
+	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		s.linked = folderTime(real)
 	}

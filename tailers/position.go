@@ -57,6 +57,20 @@ const maxOpen = 4096
 // IsZero reports whether p is no position at all.
 func (p Position) IsZero() bool { return p.p.Next == 0 }
 
+// Beginning returns the place before the first line of every generation that p has
+// open: where a memory begins that can only be gathered anew. It is zero where there
+// is none, and for a journal.
+func (p Position) Beginning() Position {
+	if len(p.p.Open) == 0 {
+		return Position{}
+	}
+	d := positionData{Horizon: p.p.Horizon, Next: p.p.Next}
+	for _, r := range p.p.Open {
+		d.Open = append(d.Open, record{Seq: r.Seq, Dev: r.Dev, Inode: r.Inode})
+	}
+	return Position{d}
+}
+
 // MarshalJSON encodes p.
 func (p Position) MarshalJSON() ([]byte, error) { return json.Marshal(p.p) }
 

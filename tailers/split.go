@@ -2,8 +2,9 @@ package tailers
 
 import "bytes"
 
-// readSize is the size that read buffers grow to.
-const readSize = 256 << 10
+// readSize is the size that read buffers grow to. Larger ones save no time, and
+// whoever hands on the events of a chunk together holds more of them.
+const readSize = 64 << 10
 
 // bufferCap is how much a reader must be able to hold so that a line of
 // maxLine bytes can be told from a longer one whatever stands around it: NULs

@@ -3,6 +3,8 @@
 //
 //	go run ./bench/generate --lines 2000000 > mail.log
 //	go run ./bench/generate --mta exim --lines 2000000 > mainlog
+//
+// What lines look like is in package logs, never here.
 package main
 
 import (

@@ -1,6 +1,7 @@
 // Package logs makes mail logs of any length for measurements: the same options
 // give the same bytes, on every machine. Addresses and replies are invented; the
-// lines are of the form that Postfix, Exim and Haraka write.
+// lines are of the form that Postfix, Exim and Haraka write. It must never use the
+// clock or chance, or take from a real log.
 package logs
 
 import (

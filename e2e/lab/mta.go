@@ -26,7 +26,7 @@ import (
 
 // MTA is a real mail server that the lab started. It ends with its test.
 type MTA interface {
-	// Name is postfix, exim or haraka.
+	// Name is that of its log format: postfix.
 	Name() string
 	// Submit hands one message over by SMTP and returns once it is queued.
 	Submit(ctx context.Context, from string, to []string, body string) error

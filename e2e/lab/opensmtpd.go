@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 )
 
 // OpenSMTPDLocal is the variant of Options that delivers on this host: to a folder,
@@ -113,14 +112,6 @@ func (s *openSMTPD) Stop() error {
 	}
 	s.stopped = true
 	return s.process.stop()
-}
-
-// OpenSMTPDTakes returns what of messages OpenSMTPD takes: it refuses quoted
-// local parts, and those beyond ASCII.
-func OpenSMTPDTakes(messages []Submission) []Submission {
-	return without(messages, func(addr string) bool {
-		return quoted(addr) || strings.ContainsFunc(addr, func(r rune) bool { return r > unicode.MaxASCII })
-	})
 }
 
 // OpenSMTPD waits 400 seconds before it tries again, and a host that failed is

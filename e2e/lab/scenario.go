@@ -3,6 +3,7 @@ package lab
 import (
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Submission is one message to hand to a mail server.
@@ -29,7 +30,8 @@ func EachScript(scripts []Script) []Submission {
 
 // Mixed returns the messages that are about addresses and about several
 // recipients rather than about one reply, as far as that mail server takes
-// them: Haraka knows no aliases and refuses some quoted addresses.
+// them: Haraka knows no aliases and refuses some quoted addresses, OpenSMTPD all
+// of them and those beyond ASCII.
 func Mixed(mta string) []Submission {
 	const sender = "sender@" + SenderDomain
 	all := []Submission{
@@ -45,6 +47,9 @@ func Mixed(mta string) []Submission {
 		all = append(all,
 			Submission{ID: "alias@" + SenderDomain, From: sender, To: []string{AliasRecipient}},
 			Submission{ID: "quoted@" + SenderDomain, From: sender, To: []string{`"unknown+a: to=<b@c>"@remote.example`}})
+	}
+	if mta == "opensmtpd" {
+		return openSMTPDTakes(all)
 	}
 	return all
 }
@@ -138,3 +143,11 @@ func without(messages []Submission, refused func(addr string) bool) []Submission
 }
 
 func quoted(addr string) bool { return strings.HasPrefix(addr, `"`) }
+
+// openSMTPDTakes returns what of messages OpenSMTPD takes: it refuses quoted
+// local parts, and those beyond ASCII.
+func openSMTPDTakes(messages []Submission) []Submission {
+	return without(messages, func(addr string) bool {
+		return quoted(addr) || strings.ContainsFunc(addr, func(r rune) bool { return r > unicode.MaxASCII })
+	})
+}

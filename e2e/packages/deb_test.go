@@ -32,6 +32,7 @@ func TestDebianPackage(t *testing.T) {
 		{"the binary says version, commit, date and Go", h.testVersion},
 		{"man shows the pages", h.testManual},
 		{"bash completes commands", h.testCompletion},
+		{"the samples lead editors to the schemas of the program", h.testModelines},
 		{"the configuration passes check", h.testCheck},
 		{"the unit's command publishes every delivery of a log that adm may read", h.testFirstRun},
 		{"an upgrade keeps what was changed", h.testUpgrade},
@@ -197,6 +198,21 @@ printf '%s\n' "${COMPREPLY[@]}"`
 	const want = "complete -o default -F __start_mtatap mtatap\nreplay"
 	if got := output(t, exec.Command("bash", "--norc", "-c", script)); got != want {
 		t.Errorf("mtatap repl is completed to %q", got)
+	}
+}
+
+func (h *host) testModelines(t *testing.T) {
+	const modeline = "# yaml-language-server: $schema="
+	for sample, name := range map[string]string{"/usr/share/doc/mtatap/examples/mtatap.yaml": "config", rulesFile: "rules"} {
+		first, _, _ := strings.Cut(string(read(t, sample)), "\n")
+		path, found := strings.CutPrefix(first, modeline)
+		if !found {
+			t.Errorf("%s begins with %q", sample, first)
+			continue
+		}
+		if got, want := strings.TrimSpace(string(read(t, path))), output(t, exec.Command("/usr/bin/mtatap", "schema", name)); got != want {
+			t.Errorf("%s leads to %s, which is not what mtatap schema %s prints", sample, path, name)
+		}
 	}
 }
 

@@ -57,15 +57,17 @@ func TestScalingAndKillingInTheMiddleOfAStreamDecidesAsOneProcessDoes(t *testing
 	f := fleet{lab.StartKafka(t, lab.KafkaOptions{}), "mtatap"}
 	f.broker.CreateTopic(f.events(), partitions, nil)
 	begun := time.Now()
+	events, next := newPublisher(t, f), traffic(n, recipients, 1)
 	var writing sync.WaitGroup
-	writing.Go(func() {
-		newPublisher(t, f).write(t.Context(), n, traffic(n, recipients, 1), 40*time.Second)
-	})
+	write := func(share float64, over time.Duration) {
+		writing.Go(func() { events.write(t.Context(), int(share*float64(n)), next, over) })
+	}
 	reached := func(share float64) {
 		t.Helper()
 		until(t, 10*time.Minute, "the stream to be worked on", func() bool { return float64(f.done(t)) >= share*float64(n) })
 		t.Logf("%3.0f %% after %s", 100*share, time.Since(begun).Round(100*time.Millisecond))
 	}
+	write(0.75, 30*time.Second)
 	one := start(t, f.configure(t, ""))
 	reached(0.1)
 	two, three := start(t, f.configure(t, "")), start(t, f.configure(t, ""))
@@ -78,6 +80,8 @@ func TestScalingAndKillingInTheMiddleOfAStreamDecidesAsOneProcessDoes(t *testing
 	one.signal(syscall.SIGSTOP)
 	time.Sleep(14 * time.Second)
 	one.signal(syscall.SIGCONT)
+	writing.Wait()
+	write(0.25, 6*time.Second) // so that there is a middle to kill in, on any machine
 	reached(0.8)
 	one.stop()
 	three.kill()

@@ -171,20 +171,25 @@ func (f fleet) table(t *testing.T) (now map[string]string, records int) {
 // compare fails unless two tables are the same.
 func compare(t *testing.T, got, want map[string]string) {
 	t.Helper()
-	wrong := 0
+	wrong := differences(got, want)
+	for _, w := range wrong[:min(len(wrong), 5)] {
+		t.Error(w)
+	}
+	if len(wrong) > 0 {
+		t.Errorf("%d recipients differ; %d are suppressed, want %d", len(wrong), len(got), len(want))
+	}
+}
+
+func differences(got, want map[string]string) (wrong []string) {
 	for key, w := range want {
-		if g := got[key]; g != w && wrong < 5 {
-			t.Errorf("%s\n got %s\nwant %s", key, g, w)
-			wrong++
+		if g := got[key]; g != w {
+			wrong = append(wrong, fmt.Sprintf("%s\n got %s\nwant %s", key, g, w))
 		}
 	}
 	for key, g := range got {
-		if _, ok := want[key]; !ok && wrong < 5 {
-			t.Errorf("%s is suppressed: %s", key, g)
-			wrong++
+		if _, ok := want[key]; !ok {
+			wrong = append(wrong, fmt.Sprintf("%s is suppressed: %s", key, g))
 		}
 	}
-	if len(got) != len(want) {
-		t.Errorf("%d are suppressed, want %d", len(got), len(want))
-	}
+	return wrong
 }

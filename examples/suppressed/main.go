@@ -1,5 +1,7 @@
 // Command suppressed keeps the set of recipients that must not be mailed any more,
 // and prints each change: suppressed BROKER.
+//
+// It only reads: it must never decide about a recipient, or write to the topic.
 package main
 
 import (

@@ -33,7 +33,8 @@ func NewMetrics(reg prometheus.Registerer, reasons []string) (*Metrics, error) {
 	return m, errors.Join(err, reg.Register(m.behind), reg.Register(m.restore), reg.Register(m.refused))
 }
 
-func (m *Metrics) lag(partition int, events int64) {
+// Lag sets how many events of a partition of this instance are not decided on yet.
+func (m *Metrics) Lag(partition int, events int64) {
 	m.behind.WithLabelValues(strconv.Itoa(partition)).Set(float64(events))
 }
 

@@ -18,7 +18,12 @@ type claim struct {
 	// Observed is set while nothing of the partition has been published, because
 	// decisions were only logged.
 	Observed bool `json:"observed"`
+	// Version is that of the states that follow; 0 is 1.
+	Version int `json:"version,omitempty"`
 }
+
+// stateVersion goes up when an older program would misread states.
+const stateVersion = 1
 
 // The keys of the state topic: a recipient cannot be taken for the claim.
 const (
@@ -110,7 +115,7 @@ var errClaimed = errors.New("another instance has claimed the partition")
 // writes counts any more; it returns an error if another took it at the same time.
 func (s *states) claim(ctx context.Context, observed bool) error {
 	s.owner = rand.Text()
-	text, err := json.Marshal(claim{s.owner, observed})
+	text, err := json.Marshal(claim{s.owner, observed, stateVersion})
 	if err != nil {
 		return fmt.Errorf("encode claim: %w", err)
 	}
@@ -172,6 +177,9 @@ func (s *states) take(m *mark, put func(string, []byte), key, value []byte, at s
 		var c claim
 		if err := json.Unmarshal(value, &c); err != nil {
 			return final("topic %s, partition %d: read claim: %v", s.topic, s.partition, err)
+		}
+		if c.Version > stateVersion {
+			return final("topic %s, partition %d: states are of version %d, this program knows %d: run the newer mtatap", s.topic, s.partition, c.Version, stateVersion)
 		}
 		if at.Epoch > m.Last.Epoch { // of two in one epoch the first one counts
 			m.Last, m.Owner, m.Observed = at, c.Owner, c.Observed

@@ -196,7 +196,7 @@ func (w *worker) apply(ctx context.Context, batch inputs) error {
 	if batch.command {
 		return nil
 	}
-	w.metrics.lag(w.partition, batch.end-batch.next)
+	w.metrics.Lag(w.partition, batch.end-batch.next)
 	if batch.next == w.next {
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,10 @@ type Store struct {
 	cache bool
 }
 
+// version is that of the file's layout and of what is in it. It goes up when an
+// older program would misread or spoil a file that a newer one has written.
+const version = 1
+
 // ErrInUse means that another process has the store open.
 var ErrInUse = errors.New("is in use by another process")
 
@@ -39,10 +44,12 @@ var (
 	marks  = []byte("marks")  // of each part
 	counts = []byte("counts") // of keys in each part
 	parts  = []byte("parts")
+	format = []byte("format") // of the file: its version
 	opened = []byte("opened") // in marks: a cache that was not closed
 )
 
-// Open opens the store at path, or makes it.
+// Open opens the store at path, or makes it. A store of a newer version is refused;
+// as a cache it begins empty.
 func Open(path string, o Options) (*Store, error) {
 	db, err := open(path, o)
 	if o.Cache && err != nil && !errors.Is(err, ErrInUse) {
@@ -68,6 +75,9 @@ func open(path string, o Options) (*bbolt.DB, error) {
 		return nil, err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
+		if err := checkVersion(tx); err != nil {
+			return err
+		}
 		for _, name := range [][]byte{marks, counts, parts} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
 				return err
@@ -86,6 +96,22 @@ func open(path string, o Options) (*bbolt.DB, error) {
 	}
 	db.NoSync = o.Cache
 	return db, nil
+}
+
+// checkVersion refuses what a newer program has written and marks all else as of
+// this one. The first stores had no mark: they are of version 1.
+func checkVersion(tx *bbolt.Tx) error {
+	b, err := tx.CreateBucketIfNotExists(format)
+	if err != nil {
+		return err
+	}
+	key := []byte("version")
+	if text := b.Get(key); text != nil {
+		if n, err := strconv.Atoi(string(text)); err != nil || n > version {
+			return fmt.Errorf("is of version %q, this program knows %d: run the newer mtatap again, or move the file away to begin anew", text, version)
+		}
+	}
+	return b.Put(key, strconv.AppendInt(nil, version, 10))
 }
 
 // Close flushes and closes the store.

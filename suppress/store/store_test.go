@@ -1,12 +1,15 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
+
+	"go.etcd.io/bbolt"
 )
 
 func open2(t *testing.T, path string, o Options) *Store {
@@ -64,6 +67,61 @@ func TestChangesAndMarkStayTogether(t *testing.T) {
 	if got := content(t, s.Part("2")); got["a"] != "x" || !reflect.DeepEqual(s.Names(), []string{"2"}) {
 		t.Errorf("the other part has %v, parts %v", got, s.Names())
 	}
+}
+
+func TestAStoreWithoutAVersionIsOfTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open2(t, path, Options{})
+	if err := s.Part("1").Apply(Changes{"a": []byte("1")}, []byte("m")); err != nil {
+		t.Fatal(err)
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.DeleteBucket(format) })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = open2(t, path, Options{})
+	defer s.Close()
+	if got := content(t, s.Part("1")); got["a"] != "1" {
+		t.Errorf("the store holds %v", got)
+	}
+	if got := storedVersion(t, s); got != "1" {
+		t.Errorf("the store has version %q", got)
+	}
+}
+
+func TestAStoreOfANewerVersionIsRefusedAndACacheOfItEmptied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.db")
+	s := open2(t, path, Options{})
+	if err := s.Part("1").Apply(Changes{"a": []byte("1")}, []byte("m")); err != nil {
+		t.Fatal(err)
+	}
+	err := s.db.Update(func(tx *bbolt.Tx) error { return tx.Bucket(format).Put([]byte("version"), []byte("2")) })
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), `is of version "2", this program knows 1`) {
+		t.Errorf("the newer store gives %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the refused store was changed: %v", err)
+	}
+	s = open2(t, path, Options{Cache: true})
+	defer s.Close()
+	if got := content(t, s.Part("1")); len(got) != 0 {
+		t.Errorf("the cache holds %v", got)
+	}
+}
+
+func storedVersion(t *testing.T, s *Store) (text string) {
+	t.Helper()
+	if err := s.db.View(func(tx *bbolt.Tx) error { text = string(tx.Bucket(format).Get([]byte("version"))); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestACacheThatWasNotClosedBeginsEmpty(t *testing.T) {

@@ -1,5 +1,6 @@
 // Command tail reads a log to its end with the nxadm/tail library and counts the
 // lines that tell an outcome: what the library alone costs.
+// It must never do more than a first program with that library would.
 package main
 
 import (
