@@ -110,8 +110,10 @@ func (l *look) servers(ctx context.Context) {
 // ownLogs asks a mail server where it logs and reports whether it said syslog.
 func (l *look) ownLogs(ctx context.Context, row server) (toSyslog bool) {
 	value, reason := "", ""
+	configured := slices.ContainsFunc(row.settings, func(s settings) bool { return l.there(s.file) })
 	for _, q := range row.queries {
-		if !l.there(q.program) {
+		// Without its configuration Exim would not answer but log an alarm.
+		if !configured || !l.there(q.program) {
 			continue
 		}
 		if answer, err := l.sys.Query(ctx, q.program, q.args...); err == nil {

@@ -47,8 +47,7 @@ func TestALookFindsTheLogsOf(t *testing.T) {
 			f.log(t, "/var/log/maillog", "postfix/rfc3164.log")
 		}, []string{"postfix /var/log/maillog"}, []string{"traditional syslog stamps"}},
 		{"Debian with Exim", func(t *testing.T, f *fake) {
-			f.put("/usr/sbin/exim4", "")
-			f.answers["/usr/sbin/exim4"] = "log_file_path = /var/log/exim4/%slog"
+			f.exim("log_file_path = /var/log/exim4/%slog")
 			f.rsyslog()
 			f.log(t, "/var/log/exim4/mainlog", "exim/mainlog.log")
 			f.put("/var/log/mail.log", "2026-11-24T01:00:00+00:00 mx dovecot: imap-login: Login\n")
@@ -59,6 +58,7 @@ func TestALookFindsTheLogsOf(t *testing.T) {
 		}, []string{"exim /var/log/exim/main.log"}, []string{"where Exim logs"}},
 		{"FreeBSD with Exim and a log for each day", func(t *testing.T, f *fake) {
 			f.put("/usr/local/sbin/exim", "")
+			f.put("/usr/local/etc/exim/configure", "")
 			f.answers["/usr/local/sbin/exim"] = "log_file_path = /var/log/exim/%slog-%D"
 			f.log(t, "/var/log/exim/mainlog-20261123", "exim/mainlog.log")
 		}, []string{"exim /var/log/exim/mainlog-*"}, []string{"Exim, the mail server's own form"}},
@@ -69,14 +69,12 @@ func TestALookFindsTheLogsOf(t *testing.T) {
 			f.log(t, "/var/log/maillog", "postfix/rfc3164.log")
 		}, []string{"postfix /var/log/maillog"}, []string{"/etc/syslog.conf sends mail there"}},
 		{"Exim through syslog", func(t *testing.T, f *fake) {
-			f.put("/usr/sbin/exim4", "")
-			f.answers["/usr/sbin/exim4"] = "log_file_path = syslog"
+			f.exim("log_file_path = syslog")
 			f.rsyslog()
 			f.log(t, "/var/log/mail.log", "exim/syslog.log")
 		}, []string{"exim /var/log/mail.log"}, nil},
 		{"Exim that logs to both its file and syslog", func(t *testing.T, f *fake) {
-			f.put("/usr/sbin/exim4", "")
-			f.answers["/usr/sbin/exim4"] = "log_file_path = /var/log/exim4/%slog : syslog"
+			f.exim("log_file_path = /var/log/exim4/%slog : syslog")
 			f.rsyslog()
 			f.log(t, "/var/log/exim4/mainlog", "exim/mainlog.log")
 			f.log(t, "/var/log/mail.log", "exim/syslog.log")
@@ -101,8 +99,7 @@ func TestALookFindsTheLogsOf(t *testing.T) {
 		{"Postfix and Exim side by side", func(t *testing.T, f *fake) {
 			f.postfix("")
 			f.rsyslog()
-			f.put("/usr/sbin/exim4", "")
-			f.answers["/usr/sbin/exim4"] = "log_file_path = :syslog"
+			f.exim("log_file_path = :syslog")
 			f.log(t, "/var/log/mail.log", "postfix/iso.log")
 			f.log(t, "/var/log/exim4/mainlog", "exim/mainlog.log")
 		}, []string{"exim /var/log/exim4/mainlog", "postfix /var/log/mail.log"}, nil},
@@ -204,9 +201,10 @@ func TestPathsOfAnotherRootAreThoseSeenFromHere(t *testing.T) {
 	}
 }
 
-func TestOnlyMailServersThatAreThereAreAsked(t *testing.T) {
+func TestOnlyMailServersThatAreConfiguredAreAsked(t *testing.T) {
 	f := newFake()
-	f.put("/usr/sbin/exim4", "")
+	f.exim("")
+	f.put("/usr/sbin/postconf", "") // of a Postfix that is not configured
 	host.Look(t.Context(), f, host.Request{Own: true})
 	if got := fmt.Sprint(f.asked); got != "[/usr/sbin/exim4 -bP log_file_path]" {
 		t.Errorf("asked %s", got)
