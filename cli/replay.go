@@ -58,7 +58,9 @@ func (r *replay) run(ctx context.Context, files []string) error {
 	if r.toSinks && r.config == "" {
 		return usageError{errors.New("--to-sinks needs --config.file")}
 	}
-	preferMemory(r.env)
+	if r.toSinks {
+		preferMemory(r.env)
+	}
 	if err := r.files.check(); err != nil {
 		return err
 	}
