@@ -175,28 +175,23 @@ func (p *exim) Snapshot(dst []byte) []byte {
 
 // Restore implements Parser.
 func (p *exim) Restore(snapshot []byte) error {
-	p.clear()
-	r := readSnapshot(snapshot, eximSnapshotVersion)
-	r.messages(func(id string) {
-		m := p.messages.put(id)
-		p.reset(m)
-		r.flags(&m.arrived, &m.ownNotice, &m.overflow)
-		m.text = append(m.text, clip(r.bytes())...)
-		m.senderLen = len(m.text)
-		m.text = append(m.text, clip(r.bytes())...)
-		m.said = append(m.said, clip(r.bytes())...)
-		m.deferred.restore(&p.deferred, r)
-		shrink(p.messages, &p.deferred)
+	return restoreSnapshot(snapshot, eximSnapshotVersion, p.clear, func(r *snapshotReader) {
+		r.messages(func(id string) {
+			m := p.messages.put(id)
+			p.reset(m)
+			r.flags(&m.arrived, &m.ownNotice, &m.overflow)
+			m.text = append(m.text, clip(r.bytes())...)
+			m.senderLen = len(m.text)
+			m.text = append(m.text, clip(r.bytes())...)
+			m.said = append(m.said, clip(r.bytes())...)
+			m.deferred.restore(&p.deferred, r)
+			shrink(p.messages, &p.deferred)
+		})
+		for i := range p.refusals.hashes {
+			p.refusals.hashes[i] = r.uvarint()
+		}
+		p.splits.restore(r)
 	})
-	for i := range p.refusals.hashes {
-		p.refusals.hashes[i] = r.uvarint()
-	}
-	p.splits.restore(r)
-	if err := r.finish(); err != nil {
-		p.clear()
-		return err
-	}
-	return nil
 }
 
 // clear forgets everything.

@@ -241,17 +241,12 @@ func (p *haraka) Snapshot(dst []byte) []byte {
 
 // Restore implements Parser.
 func (p *haraka) Restore(snapshot []byte) error {
-	p.clear()
-	r := readSnapshot(snapshot, harakaSnapshotVersion)
-	r.flags(&p.split, &p.detailed)
-	p.torn = int(r.number(maxHarakaTorn))
-	p.loose = append(p.loose, clip(r.bytes())...)
-	r.messages(func(id string) { p.restoreTransaction(r, id) })
-	if err := r.finish(); err != nil {
-		p.clear()
-		return err
-	}
-	return nil
+	return restoreSnapshot(snapshot, harakaSnapshotVersion, p.clear, func(r *snapshotReader) {
+		r.flags(&p.split, &p.detailed)
+		p.torn = int(r.number(maxHarakaTorn))
+		p.loose = append(p.loose, clip(r.bytes())...)
+		r.messages(func(id string) { p.restoreTransaction(r, id) })
+	})
 }
 
 func (p *haraka) restoreTransaction(r *snapshotReader, id string) {

@@ -416,20 +416,15 @@ func (p *openSMTPD) Snapshot(dst []byte) []byte {
 
 // Restore implements Parser.
 func (p *openSMTPD) Restore(snapshot []byte) error {
-	p.clear()
-	r := readSnapshot(snapshot, openSMTPDSnapshotVersion)
-	r.messages(func(id string) {
-		m := p.messages.put(id)
-		p.reset(m)
-		r.flags(&m.fromStart, &m.local)
-		m.deferred.restore(&p.deferred, r)
-		shrink(p.messages, &p.deferred)
+	return restoreSnapshot(snapshot, openSMTPDSnapshotVersion, p.clear, func(r *snapshotReader) {
+		r.messages(func(id string) {
+			m := p.messages.put(id)
+			p.reset(m)
+			r.flags(&m.fromStart, &m.local)
+			m.deferred.restore(&p.deferred, r)
+			shrink(p.messages, &p.deferred)
+		})
 	})
-	if err := r.finish(); err != nil {
-		p.clear()
-		return err
-	}
-	return nil
 }
 
 // clear forgets everything.

@@ -113,21 +113,16 @@ func (p *postfix) Snapshot(dst []byte) []byte {
 
 // Restore implements Parser.
 func (p *postfix) Restore(snapshot []byte) error {
-	p.clear()
-	r := readSnapshot(snapshot, postfixSnapshotVersion)
-	r.messages(func(id string) {
-		m := p.messages.put(id)
-		p.reset(m)
-		r.flags(&m.senderKnown, &m.fromStart, &m.ownNotice, &m.overflow)
-		m.sender, m.messageID = append(m.sender, clip(r.bytes())...), append(m.messageID, clip(r.bytes())...)
-		m.deferred.restore(&p.deferred, r)
-		shrink(p.messages, &p.deferred)
+	return restoreSnapshot(snapshot, postfixSnapshotVersion, p.clear, func(r *snapshotReader) {
+		r.messages(func(id string) {
+			m := p.messages.put(id)
+			p.reset(m)
+			r.flags(&m.senderKnown, &m.fromStart, &m.ownNotice, &m.overflow)
+			m.sender, m.messageID = append(m.sender, clip(r.bytes())...), append(m.messageID, clip(r.bytes())...)
+			m.deferred.restore(&p.deferred, r)
+			shrink(p.messages, &p.deferred)
+		})
 	})
-	if err := r.finish(); err != nil {
-		p.clear()
-		return err
-	}
-	return nil
 }
 
 // clear forgets everything.

@@ -68,6 +68,19 @@ type snapshotReader struct {
 	err  error
 }
 
+// restoreSnapshot gives the reader of a snapshot of that version to read. Before, and
+// if the snapshot turns out to be damaged, it forgets what is remembered.
+func restoreSnapshot(snapshot []byte, version byte, forget func(), read func(*snapshotReader)) error {
+	forget()
+	r := readSnapshot(snapshot, version)
+	read(r)
+	err := r.finish()
+	if err != nil {
+		forget()
+	}
+	return err
+}
+
 // readSnapshot starts to read a snapshot, which must be of that version.
 func readSnapshot(snapshot []byte, version byte) *snapshotReader {
 	r := &snapshotReader{rest: snapshot}
