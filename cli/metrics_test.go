@@ -22,7 +22,6 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"mtatap/config"
 	"mtatap/event"
 	"mtatap/suppress/cluster"
 )
@@ -96,8 +95,14 @@ suppress: {}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return meter{built(t, path), t}
+}
+
+// built is the service that run makes of a configuration file.
+func built(t *testing.T, config string) *service {
+	t.Helper()
 	env := testEnvironment(t, "", &bytes.Buffer{}, &bytes.Buffer{})
-	cfg, err := config.Load(path, env.Getenv)
+	cfg, err := loadConfig(config, env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,13 +110,12 @@ suppress: {}
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{env: env}
-	s, err := r.build(cfg, set, slog.New(slog.DiscardHandler))
+	s, err := (&run{env: env}).build(cfg, set, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.close)
-	return meter{s, t}
+	return s
 }
 
 // scrape returns what /metrics shows of mtatap itself.

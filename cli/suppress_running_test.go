@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"mtatap/config"
 	"mtatap/event"
 )
 
@@ -37,21 +35,7 @@ func newDeciding(t *testing.T) deciding {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	env := testEnvironment(t, "", &bytes.Buffer{}, &bytes.Buffer{})
-	cfg, err := config.Load(path, env.Getenv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set, err := loadRules("", env.Rules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := (&run{env: env}).build(cfg, set, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.close)
-	return deciding{s, t, path}
+	return deciding{built(t, path), t, path}
 }
 
 // bounce lets messages to recipients bounce hard.
