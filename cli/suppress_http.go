@@ -83,6 +83,9 @@ func controlMux(l *local.Local) *http.ServeMux {
 // controlSocket is where a run that has the store open takes commands.
 func controlSocket(store string) string { return store + ".sock" }
 
+// maxSocketPath is how long the path of a socket may be (unix(7), sun_path).
+const maxSocketPath = 107
+
 // offerSuppressions adds look-ups to the listener and opens the control socket,
 // beside the store and for the same user only.
 func (s *service) offerSuppressions() error {
@@ -92,6 +95,9 @@ func (s *service) offerSuppressions() error {
 	}
 	s.web.mux.Handle(lookupRoute, lookup{s.local.Lookup, address})
 	path := controlSocket(s.config.Suppress.Store)
+	if len(path) > maxSocketPath {
+		return fmt.Errorf("open control socket of suppressions %s: the path has %d bytes, a socket's at most %d; put suppress.store into a folder with a shorter path", path, len(path), maxSocketPath)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) { // of a killed process: the store is ours
 		return fmt.Errorf("remove old control socket: %w", err)
 	}
