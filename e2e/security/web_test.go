@@ -91,6 +91,7 @@ func TestNobodyElsewhereChangesStateWithoutAPassword(t *testing.T) {
 		r.Header.Set("X-Real-IP", "127.0.0.1")
 		r.Host = "127.0.0.1"
 	}
+	accepted := 0
 	for _, c := range []struct {
 		name, method, host, path string
 		prepare                  func(*http.Request)
@@ -110,11 +111,12 @@ func TestNobodyElsewhereChangesStateWithoutAPassword(t *testing.T) {
 		{"there are no profiles", http.MethodGet, "127.0.0.1", "/debug/pprof/", nil, http.StatusNotFound},
 		{"not one", http.MethodGet, "127.0.0.1", "/debug/pprof/heap", nil, http.StatusNotFound},
 	} {
-		reloads := strings.Count(p.stderr.String(), "rules reloaded")
 		code, body := ask(http.DefaultClient, c.method, "http://"+net.JoinHostPort(c.host, port)+c.path, c.prepare)
-		done := strings.Count(p.stderr.String(), "rules reloaded") - reloads
-		if code != c.want || (done == 1) != (c.method == http.MethodPost && code == http.StatusOK) {
-			t.Errorf("%s: %d and %d reloads, want %d\n%s", c.name, code, done, c.want, body)
+		if code != c.want {
+			t.Errorf("%s: %d, want %d\n%s", c.name, code, c.want, body)
+		}
+		if c.path == "/-/reload" && code == http.StatusOK {
+			accepted++
 		}
 	}
 	// Suppressions are changed by a socket that is for the user of mtatap alone.
@@ -123,6 +125,9 @@ func TestNobodyElsewhereChangesStateWithoutAPassword(t *testing.T) {
 		t.Errorf("control socket: %v, %v", info.Mode(), err)
 	}
 	p.stop()
+	if done := strings.Count(p.stderr.String(), "rules reloaded"); done != accepted {
+		t.Errorf("%d reloads, %d were accepted", done, accepted)
+	}
 }
 
 func TestSomebodyElsewhereReloadsWithAPassword(t *testing.T) {
